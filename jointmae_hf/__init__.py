@@ -1,0 +1,30 @@
+"""Joint-MAE for Hugging Face transformers: 2D-3D joint masked autoencoders for point cloud pre-training.
+
+Importing the package registers its classes with transformers' Auto classes.
+"""
+
+from .auto import AutoModelForPointCloudClassification, AutoModelForPointCloudSegmentation
+from .model import (
+    JointMAEConfig,
+    JointMAEFeatureExtractor,
+    JointMAEForPointCloudClassification,
+    JointMAEForPointCloudSegmentation,
+    JointMAEForPreTraining,
+    JointMAEModel,
+    JointMAEPreTrainedModel,
+)
+
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutoModelForPointCloudClassification",
+    "AutoModelForPointCloudSegmentation",
+    "JointMAEConfig",
+    "JointMAEFeatureExtractor",
+    "JointMAEForPointCloudClassification",
+    "JointMAEForPointCloudSegmentation",
+    "JointMAEForPreTraining",
+    "JointMAEModel",
+    "JointMAEPreTrainedModel",
+]

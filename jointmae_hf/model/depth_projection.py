@@ -1,0 +1,284 @@
+"""Depth projection: camera poses, pinhole projection, soft and hard depth maps, pixel to patch index.
+
+Axes, units and the camera are fixed in `docs/coordinates.md`.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+SOFT_POWER = 12
+"""Exponent of the soft visibility `(near / depth) ** power`; infinite would be a z-buffer."""
+
+SOFT_COVERAGE = 0.05
+"""Kernel weight at which a pixel counts as half covered."""
+
+
+def view_from_angles(azimuth: Tensor, elevation: Tensor, distance: float) -> Tensor:
+    """Poses of cameras that look at the origin, the up axis (y) upwards in the image.
+
+    Args:
+        azimuth (`torch.Tensor` of shape `(batch_size,)`):
+            Radians about the up axis; 0 looks from +z, pi / 2 from +x.
+        elevation (`torch.Tensor` of shape `(batch_size,)`):
+            Radians above the horizontal plane.
+        distance (`float`):
+            From the camera to the origin, in radii of the cloud.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, 3, 4)`: World-to-camera rotation and translation. Camera axes: x to the
+        right, y down, z along the optical axis.
+    """
+    sin_a, cos_a, sin_e, cos_e = azimuth.sin(), azimuth.cos(), elevation.sin(), elevation.cos()
+    zero = torch.zeros_like(azimuth)
+    right = torch.stack([cos_a, zero, -sin_a, zero], dim=-1)
+    down = torch.stack([sin_a * sin_e, -cos_e, cos_a * sin_e, zero], dim=-1)
+    forward = torch.stack([-sin_a * cos_e, -sin_e, -cos_a * cos_e, zero + distance], dim=-1)
+    return torch.stack([right, down, forward], dim=1)
+
+
+def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor:
+    """Random views: azimuth over the full circle, elevation within a band about the horizon.
+
+    Args:
+        noise (`torch.Tensor` of shape `(batch_size, 2)`):
+            Uniform random numbers in [0, 1) for azimuth and elevation.
+        distance (`float`):
+            From the camera to the origin, in radii of the cloud.
+        max_elevation (`float`):
+            Degrees above and below the horizontal plane.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, 3, 4)`: Poses, see [`view_from_angles`].
+    """
+    azimuth = noise[:, 0] * (2 * math.pi)
+    elevation = (noise[:, 1] * 2 - 1) * math.radians(max_elevation)
+    return view_from_angles(azimuth, elevation, distance)
+
+
+def turn_views(view: Tensor, num_views: int) -> Tensor:
+    """Turn each pose about the up axis in equal steps; the first is the pose itself.
+
+    Args:
+        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
+            World-to-camera poses.
+        num_views (`int`):
+            Poses wanted; 4 gives turns of 0, 90, 180 and 270 degrees (Table 8).
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_views, 3, 4)`: Poses.
+    """
+    angles = torch.arange(num_views, device=view.device, dtype=view.dtype) * (2 * math.pi / num_views)
+    sin, cos = angles.sin()[:, None], angles.cos()[:, None]
+    x, y, z, translation = (view[:, None, :, column] for column in range(4))  # each (batch_size, 1, 3)
+    y, translation = y.expand(-1, num_views, -1), translation.expand(-1, num_views, -1)
+    return torch.stack([cos * x - sin * z, y, sin * x + cos * z, translation], dim=-1)
+
+
+def project_points(points: Tensor, view: Tensor, focal_length: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Project points onto the image plane of a pinhole camera.
+
+    Points behind the camera get a depth of zero or less; the caller drops them. Source: Joint-MAE Sec. 3.1, Eq. 1;
+    the paper leaves the camera open, see `docs/coordinates.md` for our choice.
+
+    Args:
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            World coordinates, unit sphere.
+        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
+            World-to-camera rotation and translation, in units of `points`.
+        focal_length (`float`, *optional*, defaults to 1.0):
+            In half image widths, so 1.0 is a 90-degree field of view.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]`: Image coordinates `(batch_size, num_points, 2)`, within [-1, 1] inside the
+        frame, and depths `(batch_size, num_points)` along the optical axis.
+
+    Raises:
+        ValueError: If `points` does not end in a dimension of size 3.
+
+    Example:
+        >>> view = torch.tensor([[[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2]]])
+        >>> coordinates, depths = project_points(torch.tensor([[[1.0, 0.0, 0.0]]]), view)
+        >>> coordinates.tolist(), depths.tolist()
+        ([[[0.5, 0.0]]], [[2.0]])
+    """
+    if points.shape[-1] != 3:
+        raise ValueError(f"`points` must end in a dimension of size 3, got shape {tuple(points.shape)}.")
+    in_camera = _to_camera(points, view)
+    depths = in_camera[..., 2]
+    return focal_length * in_camera[..., :2] / depths[..., None], depths
+
+
+def patch_index(points: Tensor, view: Tensor, focal_length: float, image_size: int, patch_size: int) -> Tensor:
+    """Index of the image patch that each point is projected into.
+
+    Source: Joint-MAE Sec. 3.3, "its 3D center point is projected onto the pixels within the 2D token".
+
+    Args:
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            World coordinates, unit sphere.
+        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
+            World-to-camera poses.
+        focal_length (`float`):
+            In half image widths.
+        image_size (`int`):
+            Pixels of a side.
+        patch_size (`int`):
+            Pixels of a side of a patch.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch_size, num_points)`: Row-major patch index, -1 outside the frame.
+    """
+    coordinates, depths = project_points(points.detach(), view, focal_length)
+    num_patches = image_size // patch_size
+    column_row = torch.floor((coordinates + 1) * (num_patches / 2))
+    is_inside = ((column_row >= 0) & (column_row < num_patches)).all(dim=-1) & (depths > 0)
+    column_row = column_row.clamp(0, num_patches - 1).to(torch.long)
+    return torch.where(is_inside, column_row[..., 1] * num_patches + column_row[..., 0], -1)
+
+
+def render_depth_maps(
+    points: Tensor,
+    views: Tensor,
+    image_size: int,
+    focal_length: float,
+    camera_distance: float,
+    mode: str = "soft",
+    splat_radius: float = 2.5,
+) -> Tensor:
+    """Depth maps of clouds in the unit sphere: Project() of Eq. 1 and Eq. 6.
+
+    `soft` spreads each point over the pixels within `splat_radius` and averages closeness by a smooth visibility, so
+    it has a gradient in x, y and z: `I = A * sum(w s c) / sum(w s)`, with kernel `w = (1 - d^2 / r^2)_+^2`, visibility
+    `s = (near / z)^12`, closeness `c` and coverage `A = sum(w) / (sum(w) + 0.05)`. `zbuffer` keeps the nearest point
+    of each pixel. `simpleview` is the projection that the paper cites (Goyal et al. 2021), exactly: the harmonic mean
+    of raw depths in the nearest pixel; it has no gradient in x and y.
+
+    Args:
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            World coordinates, unit sphere.
+        views (`torch.Tensor` of shape `(batch_size, num_views, 3, 4)`):
+            World-to-camera poses.
+        image_size (`int`):
+            Pixels of a side.
+        focal_length (`float`):
+            In half image widths.
+        camera_distance (`float`):
+            From the camera to the origin; closeness is 1 at `camera_distance - 1` and 0 at `camera_distance + 1`.
+        mode (`str`, *optional*, defaults to `"soft"`):
+            `"soft"`, `"zbuffer"` or `"simpleview"`.
+        splat_radius (`float`, *optional*, defaults to 2.5):
+            Pixels; only for `soft`.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_views, image_size, image_size)`: Closeness in [0, 1] with background
+        0; for `simpleview` depth in units of `points`, background 0.
+
+    Raises:
+        ValueError: If `mode` is unknown.
+    """
+    if mode not in ("soft", "zbuffer", "simpleview"):
+        raise ValueError(f'`mode` must be "soft", "zbuffer" or "simpleview", got {mode!r}.')
+    batch_size, num_views = views.shape[:2]
+    num_points = points.shape[1]
+    repeated = points[:, None].expand(-1, num_views, -1, -1).reshape(-1, num_points, 3)
+    in_camera = _to_camera(repeated, views.reshape(-1, 3, 4))
+    near, far = camera_distance - 1, camera_distance + 1
+    is_visible = in_camera[..., 2] > near / 2  # what strays behind or into the camera is not drawn
+    depths = torch.where(is_visible, in_camera[..., 2], far)
+    coordinates = focal_length * in_camera[..., :2] / depths[..., None]
+    pixels = (coordinates + 1) * (image_size / 2) - 0.5  # pixel centres lie at integers
+    if mode == "soft":
+        maps = _splat_softly(pixels, depths, is_visible, image_size, near, far, splat_radius)
+    elif mode == "zbuffer":
+        maps = _keep_nearest(pixels, depths, is_visible, image_size, near, far)
+    else:
+        maps = _average_like_simpleview(pixels, depths, is_visible, image_size)
+    return maps.reshape(batch_size, num_views, image_size, image_size)
+
+
+def render_colors(depth_maps: Tensor) -> Tensor:
+    """Colour depth maps by a fixed, smooth map: the "Render" column of Table 8.
+
+    The paper does not give its rendering; this one is ours: three raised cosines along closeness, black for
+    background, so it is differentiable and as fixed as a colour map can be.
+
+    Args:
+        depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)`):
+            Closeness in [0, 1], background 0.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_views, 3, height, width)`: Red, green and blue in [0, 1].
+    """
+    phases = torch.arange(3, device=depth_maps.device, dtype=depth_maps.dtype).view(3, 1, 1) / 3
+    closeness = depth_maps[:, :, None]
+    waves = 0.5 - 0.5 * torch.cos(2 * math.pi * (closeness + phases))
+    return waves * (closeness / (closeness + SOFT_COVERAGE))
+
+
+def _to_camera(points: Tensor, view: Tensor) -> Tensor:
+    """Camera coordinates; no matrix product, since TF32 and autocast would move points by more than a pixel."""
+    rotated = points[:, :, None, 0] * view[:, None, :, 0]
+    for axis in (1, 2):
+        rotated = rotated + points[:, :, None, axis] * view[:, None, :, axis]
+    return rotated + view[:, None, :, 3]
+
+
+def _splat_softly(
+    pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int, near: float, far: float, radius: float
+) -> Tensor:
+    """Soft depth maps `(num_maps, image_size ** 2)` by three sums over the taps around each point."""
+    reach = math.ceil(radius - 0.5)
+    taps = torch.arange(-reach, reach + 1, device=pixels.device)
+    base = torch.round(pixels.detach()).clamp(-2 * reach - 1, image_size + 2 * reach).to(torch.long)
+    columns = base[..., 0, None, None] + taps  # (num_maps, num_points, 1, num_taps)
+    rows = base[..., 1, None, None] + taps[:, None]  # (num_maps, num_points, num_taps, 1)
+    squared = (columns - pixels[..., 0, None, None]) ** 2 + (rows - pixels[..., 1, None, None]) ** 2
+    is_inside = (columns >= 0) & (columns < image_size) & (rows >= 0) & (rows < image_size)
+    kernel = (1 - squared / radius**2).clamp(min=0) ** 2 * (is_inside & is_visible[..., None, None])
+    visibility = (near / depths) ** SOFT_POWER
+    closeness = ((far - depths) / (far - near)).clamp(0, 1)
+    weighted = kernel * visibility[..., None, None]
+    values = torch.stack([kernel, weighted, weighted * closeness[..., None, None]], dim=-1)
+    targets = (rows.clamp(0, image_size - 1) * image_size + columns.clamp(0, image_size - 1)).flatten(1)
+    coverage, weight, total = _sum_into_pixels(values.flatten(1, 3), targets, image_size**2).unbind(dim=-1)
+    mean = total / torch.where(weight > 0, weight, torch.ones_like(weight))
+    return coverage / (coverage + SOFT_COVERAGE) * mean
+
+
+def _sum_into_pixels(values: Tensor, targets: Tensor, num_pixels: int) -> Tensor:
+    """Sum rows `(num_maps, num_rows, num_channels)` into pixels `(num_maps, num_pixels, num_channels)`."""
+    num_maps, _, num_channels = values.shape
+    first_pixels = torch.arange(num_maps, device=targets.device) * num_pixels
+    rows = (targets + first_pixels[:, None]).reshape(-1)
+    sums = values.new_zeros(num_maps * num_pixels, num_channels)
+    return sums.index_add(0, rows, values.reshape(-1, num_channels)).reshape(num_maps, num_pixels, num_channels)
+
+
+def _flat_pixel(column_row: Tensor, is_visible: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
+    """Flat index of whole pixel coordinates `(num_maps, num_points, 2)`, and whether they are inside the frame."""
+    is_inside = ((column_row >= 0) & (column_row < image_size)).all(dim=-1) & is_visible
+    column_row = column_row.clamp(0, image_size - 1).to(torch.long)
+    return column_row[..., 1] * image_size + column_row[..., 0], is_inside
+
+
+def _keep_nearest(
+    pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int, near: float, far: float
+) -> Tensor:
+    """Closeness `(num_maps, image_size ** 2)` of the nearest point of each pixel."""
+    targets, is_inside = _flat_pixel(torch.floor(pixels.detach() + 0.5), is_visible, image_size)
+    closeness = ((far - depths) / (far - near)).clamp(0, 1) * is_inside
+    maps = closeness.new_zeros(closeness.shape[0], image_size**2)
+    return maps.scatter_reduce(1, targets, closeness, reduce="amax")
+
+
+def _average_like_simpleview(pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int) -> Tensor:
+    """Harmonic mean depth `(num_maps, image_size ** 2)` of the points of each pixel."""
+    # Theirs, half a pixel off the nearest one: ceil(u - 0.5), where u counts pixels from the left edge.
+    targets, is_inside = _flat_pixel(torch.ceil(pixels.detach()), is_visible, image_size)
+    weights = is_inside / depths
+    values = torch.stack([weights * depths, weights], dim=-1)
+    total, weight = _sum_into_pixels(values, targets, image_size**2).unbind(dim=-1)
+    return total / torch.where(weight > 0, weight, torch.ones_like(weight))

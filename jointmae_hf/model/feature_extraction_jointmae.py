@@ -1,0 +1,241 @@
+# Copyright 2026 The jointmae_hf authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Feature extractor of Joint-MAE: check, orient, normalise, resample and batch point clouds."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import BatchFeature, FeatureExtractionMixin
+from transformers.utils import TensorType
+
+from .farthest_point_sampling import farthest_point_sample
+
+
+UP_AXES = {"y": (0, 1, 2), "z": (0, 2, 1), "x": (1, 0, 2)}
+"""For each up axis of the input, the column that each of x, y, z is taken from; see `JointMAEFeatureExtractor`."""
+
+
+class JointMAEFeatureExtractor(FeatureExtractionMixin):
+    """Turn point clouds of any size into the `points` that Joint-MAE models take.
+
+    Each cloud is checked, turned so that y is up, moved to zero mean and scaled into the unit sphere (Point-MAE's
+    `pc_norm`), and brought to `num_points`. All of it is deterministic. Work is done in float64, so that coordinates
+    far from the origin keep their detail.
+
+    A cloud whose points all coincide has no scale; it becomes `num_points` zeros. Nothing else is repaired: a cloud
+    with NaN or infinity is refused.
+
+    Args:
+        num_points (`int`, *optional*, defaults to 2048):
+            Points of each cloud that comes out.
+        do_normalize (`bool`, *optional*, defaults to `True`):
+            Whether to move to zero mean and scale to the unit sphere.
+        do_resample (`bool`, *optional*, defaults to `True`):
+            Whether to bring each cloud to `num_points`. Without it all clouds of a batch must have one size.
+        sampling (`str`, *optional*, defaults to `"farthest"`):
+            How points are chosen from a larger cloud: `"farthest"` point sampling, which does not depend on their
+            order, or `"random"`, without replacement and with the generator of `seed`, which keeps the density. A
+            smaller cloud is repeated in its order until it is full; repeated points add nothing to distances.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of `"random"`, the same for each cloud.
+        up_axis (`str`, *optional*, defaults to `"y"`):
+            Axis that points up in the input, `"x"`, `"y"` or `"z"`; turned, never mirrored, to y.
+
+    Example:
+        >>> import numpy as np
+        >>> from jointmae_hf import JointMAEFeatureExtractor
+        >>> feature_extractor = JointMAEFeatureExtractor(num_points=1024)
+        >>> clouds = [np.ones((5000, 3)), np.eye(3)]
+        >>> feature_extractor(clouds, return_tensors="pt")["points"].shape
+        torch.Size([2, 1024, 3])
+    """
+
+    model_input_names: ClassVar[list[str]] = ["points"]
+
+    def __init__(
+        self,
+        num_points: int = 2048,
+        do_normalize: bool = True,
+        do_resample: bool = True,
+        sampling: str = "farthest",
+        seed: int = 0,
+        up_axis: str = "y",
+        **kwargs: Any,
+    ):
+        if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
+            raise ValueError(f"`num_points` must be an integer of at least 1, got {num_points!r}.")
+        if sampling not in ("farthest", "random"):
+            raise ValueError(f'`sampling` must be "farthest" or "random", got {sampling!r}.')
+        if up_axis not in UP_AXES:
+            raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
+        super().__init__(**kwargs)
+        self.num_points = num_points
+        self.do_normalize = do_normalize
+        self.do_resample = do_resample
+        self.sampling = sampling
+        self.seed = seed
+        self.up_axis = up_axis
+
+    def __call__(
+        self,
+        points: Any,
+        num_points: int | None = None,
+        do_normalize: bool | None = None,
+        do_resample: bool | None = None,
+        up_axis: str | None = None,
+        return_tensors: str | TensorType | None = None,
+    ) -> BatchFeature:
+        """Prepare one cloud or several.
+
+        Args:
+            points (`np.ndarray`, `torch.Tensor`, nested list, or a sequence of them):
+                One cloud `(num_points, 3)`, a batch `(batch_size, num_points, 3)`, or a list of clouds of any sizes.
+                Floating point or integer.
+            num_points (`int`, *optional*):
+                In place of the setting of the same name.
+            do_normalize (`bool`, *optional*):
+                In place of the setting of the same name.
+            do_resample (`bool`, *optional*):
+                In place of the setting of the same name.
+            up_axis (`str`, *optional*):
+                In place of the setting of the same name.
+            return_tensors (`str`, *optional*):
+                `"pt"` or `"np"`; by default a list of arrays.
+
+        Returns:
+            `BatchFeature`: `points`, float32 `(batch_size, num_points, 3)`, y up.
+
+        Raises:
+            TypeError: If the coordinates of a cloud are not real numbers.
+            ValueError: If a cloud is empty, has another shape than `(num_points, 3)`, holds NaN or infinity, or
+                differs in size from the others without resampling. The message names the index of the cloud.
+        """
+        num_points = self.num_points if num_points is None else num_points
+        do_normalize = self.do_normalize if do_normalize is None else do_normalize
+        do_resample = self.do_resample if do_resample is None else do_resample
+        up_axis = self.up_axis if up_axis is None else up_axis
+        if num_points < 1:
+            raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
+        if up_axis not in UP_AXES:
+            raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
+        clouds = [_check_cloud(cloud, index) for index, cloud in enumerate(_split_batch(points))]
+        if not do_resample and len({len(cloud) for cloud in clouds}) > 1:
+            sizes = [len(cloud) for cloud in clouds]
+            raise ValueError(f"`points` must hold clouds of one size without `do_resample`, got sizes {sizes}.")
+
+        prepared = []
+        for cloud in clouds:
+            cloud = _turn_up(cloud, up_axis)
+            if do_normalize:
+                cloud = normalize_cloud(cloud)
+            if do_resample:
+                cloud = self._resample(cloud, num_points)
+            prepared.append(np.ascontiguousarray(cloud, dtype=np.float32))
+        return BatchFeature({"points": prepared}, tensor_type=return_tensors)
+
+    def _resample(self, cloud: np.ndarray, num_points: int) -> np.ndarray:
+        """Bring a cloud to `num_points`."""
+        if len(cloud) <= num_points:
+            return cloud[np.arange(num_points) % len(cloud)]
+        if self.sampling == "random":
+            return cloud[np.random.default_rng(self.seed).permutation(len(cloud))[:num_points]]
+        indices = farthest_point_sample(torch.from_numpy(np.ascontiguousarray(cloud))[None], num_points)[0]
+        return cloud[indices.numpy()]
+
+
+def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
+    """Move a cloud to zero mean and scale it so that its farthest point lies on the unit sphere.
+
+    Source: `pc_norm` of Point-MAE. A cloud whose points all coincide becomes zeros.
+
+    Args:
+        cloud (`np.ndarray` of shape `(num_points, 3)`):
+            Finite coordinates, any unit.
+
+    Returns:
+        `np.ndarray` of shape `(num_points, 3)`: float64 coordinates.
+    """
+    # Scaled down first: neither the sum nor a square can overflow, however large or small the coordinates.
+    largest = np.abs(cloud).max()
+    if largest == 0:
+        return np.zeros_like(cloud, dtype=np.float64)
+    scaled = cloud.astype(np.float64) / largest
+    centered = scaled - scaled.mean(axis=0)
+    extent = np.abs(centered).max()
+    # What is left of coinciding points after subtracting their mean is rounding, not shape.
+    if extent <= 8 * np.finfo(np.float64).eps:
+        return np.zeros_like(centered)
+    centered /= extent
+    return centered / np.sqrt((centered * centered).sum(axis=1).max())
+
+
+def _split_batch(points: Any) -> list[Any]:
+    """List of clouds from one cloud, a batch or a list."""
+    if isinstance(points, (str, bytes)) or points is None:
+        raise TypeError(f"`points` must be an array, a tensor or a list of them, got {type(points).__name__}.")
+    if isinstance(points, (np.ndarray, torch.Tensor)):
+        if points.ndim == 3:
+            if points.shape[0] == 0:
+                raise ValueError(f"`points` must hold at least one cloud, got shape {tuple(points.shape)}.")
+            return list(points)
+        return [points]
+    if not isinstance(points, Sequence):
+        raise TypeError(f"`points` must be an array, a tensor or a list of them, got {type(points).__name__}.")
+    if len(points) == 0:
+        raise ValueError("`points` must hold at least one cloud, got an empty list.")
+    first = points[0]
+    is_row = isinstance(first, Sequence) and len(first) > 0 and np.isscalar(first[0])
+    is_array_row = isinstance(first, (np.ndarray, torch.Tensor)) and first.ndim == 1
+    return [points] if is_row or is_array_row or np.isscalar(first) else list(points)
+
+
+def _check_cloud(cloud: Any, index: int) -> np.ndarray:
+    """Cloud as a float64 array, or an error that names its index."""
+    if isinstance(cloud, torch.Tensor):
+        cloud = cloud.detach().cpu()
+        cloud = cloud.float().numpy() if cloud.dtype == torch.bfloat16 else cloud.numpy()
+    elif not isinstance(cloud, np.ndarray):
+        try:
+            cloud = np.asarray(cloud)
+        except ValueError as error:
+            raise ValueError(f"`points[{index}]` must have rows of 3 coordinates, got ragged rows.") from error
+    if cloud.dtype.kind not in "fiu":
+        raise TypeError(f"`points[{index}]` must hold real numbers, got dtype {cloud.dtype}.")
+    if cloud.ndim != 2 or cloud.shape[1] != 3:
+        raise ValueError(
+            f"`points[{index}]` must have shape (num_points, 3), got {cloud.shape}. Pass coordinates alone, "
+            "`cloud[:, :3]`."
+        )
+    if len(cloud) == 0:
+        raise ValueError(f"`points[{index}]` must hold at least one point, got shape {cloud.shape}.")
+    cloud = cloud.astype(np.float64)
+    num_broken = int((~np.isfinite(cloud)).any(axis=1).sum())
+    if num_broken:
+        raise ValueError(
+            f"`points[{index}]` must be finite, got NaN or infinity in {num_broken} of {len(cloud)} points."
+        )
+    return cloud
+
+
+def _turn_up(cloud: np.ndarray, up_axis: str) -> np.ndarray:
+    """Turn a cloud so that y is up. A swap of two axes is a mirror image, so one axis changes its sign with it."""
+    if up_axis == "y":
+        return cloud
+    turned = cloud[:, UP_AXES[up_axis]]
+    return turned * np.array([1.0, 1.0, -1.0] if up_axis == "z" else [-1.0, 1.0, 1.0])
+
+
+__all__ = ["JointMAEFeatureExtractor"]

@@ -1,0 +1,108 @@
+"""The three reconstruction losses of Joint-MAE Sec. 3.4 and their targets."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .point_ops import chamfer_distance
+
+
+class ReconstructionTargets(NamedTuple):
+    """What a reconstruction is compared with.
+
+    Attributes:
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            Input cloud P.
+        groups (`torch.Tensor` of shape `(batch_size, num_groups, target_group_size, 3)`):
+            Nearest points of each centre, relative to it.
+        patches (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)` or `None`):
+            Pixels of the input depth map I by 2D token; None for the 3D-only model.
+        depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)` or `None`):
+            Projections of P for the cross loss, I first.
+    """
+
+    points: Tensor
+    groups: Tensor
+    patches: Tensor | None
+    depth_maps: Tensor | None
+
+
+def patchify(depth_map: Tensor, patch_size: int) -> Tensor:
+    """Cut a depth map into the pixels of its patches.
+
+    Args:
+        depth_map (`torch.Tensor` of shape `(batch_size, 1, height, width)`):
+            Both sides divisible by `patch_size`.
+        patch_size (`int`):
+            Pixels of a side of a patch.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_patches, patch_size ** 2)`: Patches and pixels in row-major order.
+    """
+    return torch.nn.functional.pixel_unshuffle(depth_map, patch_size).flatten(2).transpose(1, 2)
+
+
+def unpatchify(patches: Tensor, patch_size: int, image_size: int) -> Tensor:
+    """Put patches together, the inverse of [`patchify`] for square images.
+
+    Args:
+        patches (`torch.Tensor` of shape `(batch_size, num_patches, patch_size ** 2)`):
+            Pixels in row-major order.
+        patch_size (`int`):
+            Pixels of a side of a patch.
+        image_size (`int`):
+            Pixels of a side of the image.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`: Depth map.
+    """
+    num_rows = image_size // patch_size
+    pixels = patches.transpose(1, 2).reshape(patches.shape[0], -1, num_rows, num_rows)
+    return torch.nn.functional.pixel_shuffle(pixels, patch_size)
+
+
+def reconstruction_loss_3d(predicted: Tensor, target: Tensor) -> Tensor:
+    """Chamfer distance of predicted and true groups, averaged over groups: L_3D of Eq. 5, per masked token.
+
+    Args:
+        predicted (`torch.Tensor` of shape `(batch_size, num_groups, group_size, 3)`):
+            Predicted points.
+        target (`torch.Tensor` of shape `(batch_size, num_groups, target_group_size, 3)`):
+            True points in the same frames.
+
+    Returns:
+        `torch.Tensor` of shape `()`: Loss, in squared units of the points.
+    """
+    return chamfer_distance(predicted.flatten(0, 1), target.flatten(0, 1)).mean()
+
+
+def reconstruction_loss_2d(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of pixels: L_2D of Eq. 5, on masked patches as MAE.
+
+    Args:
+        predicted (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)`):
+            Predicted pixels.
+        target (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)`):
+            True pixels.
+
+    Returns:
+        `torch.Tensor` of shape `()`: Loss, in squared units of closeness.
+    """
+    dtype = torch.promote_types(predicted.dtype, torch.float32)
+    return (predicted.to(dtype) - target.to(dtype)).square().mean()
+
+
+def cross_reconstruction_loss(predicted_maps: Tensor, target_maps: Tensor) -> Tensor:
+    """Mean squared error of the projections of the reconstructed and the input cloud: L_3D-2D of Eq. 6.
+
+    Args:
+        predicted_maps (`torch.Tensor` of shape `(batch_size, num_views, ..., height, width)`):
+            Projections of the reconstructed cloud.
+        target_maps (`torch.Tensor` of the same shape):
+            Projections of the input cloud by the same views.
+
+    Returns:
+        `torch.Tensor` of shape `()`: Loss averaged over views (Table 8), in squared units of closeness.
+    """
+    return (predicted_maps - target_maps).square().mean()

@@ -1,0 +1,147 @@
+"""Masking: random masks of both modalities, their split into visible and hidden tokens, and local alignment."""
+
+import torch
+from torch import Tensor
+
+
+def num_hidden_tokens(num_tokens: int, mask_ratio: float) -> int:
+    """Number of tokens that a mask hides, `int(mask_ratio * num_tokens)` as in Point-MAE.
+
+    Args:
+        num_tokens (`int`):
+            Tokens of one modality.
+        mask_ratio (`float`):
+            Share of hidden tokens.
+
+    Returns:
+        `int`: 48 of 64 and 147 of 196 at the paper's ratio of 0.75.
+
+    Example:
+        >>> num_hidden_tokens(64, 0.75), num_hidden_tokens(196, 0.75)
+        (48, 147)
+    """
+    return int(mask_ratio * num_tokens)
+
+
+def random_mask(noise: Tensor, mask_ratio: float) -> Tensor:
+    """Hide the tokens with the largest noise. Source: Joint-MAE Sec. 3.1, each modality on its own.
+
+    Args:
+        noise (`torch.Tensor` of shape `(batch_size, num_tokens)`):
+            Random numbers; with uniform ones each set of hidden tokens is equally likely.
+        mask_ratio (`float`):
+            Share of hidden tokens.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch_size, num_tokens)`: True where a token is hidden from the encoder; every
+        row has the same number of them.
+    """
+    num_visible = noise.shape[1] - num_hidden_tokens(noise.shape[1], mask_ratio)
+    rank = noise.argsort(dim=1, stable=True).argsort(dim=1)
+    return rank >= num_visible
+
+
+def split_tokens(mask: Tensor, num_hidden: int) -> tuple[Tensor, Tensor]:
+    """Indices of the visible and of the hidden tokens, each in ascending order.
+
+    Args:
+        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
+            True where a token is hidden.
+        num_hidden (`int`):
+            Number of hidden tokens of each row.
+
+    Returns:
+        `tuple[torch.LongTensor, torch.LongTensor]`: Visible `(batch_size, num_tokens - num_hidden)` and hidden
+        `(batch_size, num_hidden)` token indices.
+    """
+    order = mask.to(torch.uint8).argsort(dim=1, stable=True)
+    num_visible = mask.shape[1] - num_hidden
+    return order[:, :num_visible], order[:, num_visible:]
+
+
+def restore_tokens(visible: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+    """Put visible and hidden rows back into token order, the inverse of [`split_tokens`].
+
+    Args:
+        visible (`torch.Tensor` of shape `(batch_size, num_visible, ...)`):
+            Rows of the visible tokens.
+        hidden (`torch.Tensor` of shape `(batch_size, num_hidden, ...)`):
+            Rows of the hidden tokens.
+        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
+            True where a token is hidden.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_tokens, ...)`: Rows in token order.
+    """
+    rows = torch.cat([visible, hidden], dim=1)
+    ids_restore = mask.to(torch.uint8).argsort(dim=1, stable=True).argsort(dim=1)
+    index = ids_restore.reshape(*ids_restore.shape, *[1] * (rows.ndim - 2)).expand(-1, -1, *rows.shape[2:])
+    return rows.gather(1, index)
+
+
+def align_noise(noise_2d: Tensor, visible_patches: Tensor) -> Tensor:
+    """Lower the noise of patches that a visible 3D token projects into, so that they stay visible.
+
+    The option `mask_alignment="aligned"`; the paper draws both masks on their own.
+
+    Args:
+        noise_2d (`torch.Tensor` of shape `(batch_size, num_patches)`):
+            Random numbers in [0, 1).
+        visible_patches (`torch.LongTensor` of shape `(batch_size, num_visible)`):
+            Patch of each visible 3D token, -1 outside the frame.
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_patches)`: Noise that orders those patches first.
+    """
+    patches = torch.arange(noise_2d.shape[1], device=noise_2d.device)
+    is_occupied = (visible_patches[:, :, None] == patches).any(dim=1)
+    return noise_2d - is_occupied.to(noise_2d.dtype)
+
+
+def correlated_pairs(patches_of_tokens: Tensor, patches: Tensor) -> Tensor:
+    """Tell which 3D and 2D tokens are geometrically correlated.
+
+    Source: Joint-MAE Sec. 3.3. With one point for each 3D token, its centre, this is the paper's rule.
+
+    Args:
+        patches_of_tokens (`torch.LongTensor` of shape `(batch_size, num_tokens_3d, num_points_of_token)`):
+            Patches that the points of each 3D token project into, -1 outside the frame.
+        patches (`torch.LongTensor` of shape `(batch_size, num_tokens_2d)`):
+            Patch of each 2D token.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch_size, num_tokens_3d, num_tokens_2d)`: True for correlated pairs.
+    """
+    return (patches_of_tokens[:, :, :, None] == patches[:, None, None, :]).any(dim=2)
+
+
+def local_alignment_mask(is_correlated: Tensor, local_2d_to_3d: bool, local_3d_to_2d: bool) -> Tensor:
+    """Pairs of tokens that may attend to each other, 3D tokens first, then 2D.
+
+    Within a modality all tokens attend to all. Across modalities only correlated pairs do, in each direction that is
+    local (Table 6). A row always keeps its own modality, so no row is empty. Source: Joint-MAE Sec. 3.3, Fig. 3.
+
+    Args:
+        is_correlated (`torch.BoolTensor` of shape `(batch_size, num_tokens_3d, num_tokens_2d)`):
+            See [`correlated_pairs`].
+        local_2d_to_3d (`bool`):
+            Restrict 2D queries on 3D keys.
+        local_3d_to_2d (`bool`):
+            Restrict 3D queries on 2D keys.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`: **True = may attend**, the opposite sense
+        of `mask_3d` and `mask_2d`; queries are rows.
+
+    Example:
+        >>> local_alignment_mask(torch.tensor([[[True], [False]]]), True, True).int().tolist()
+        [[[1, 1, 1], [1, 1, 0], [1, 0, 1]]]
+    """
+    batch_size, num_tokens_3d, num_tokens_2d = is_correlated.shape
+    from_3d = is_correlated if local_3d_to_2d else torch.ones_like(is_correlated)
+    from_2d = is_correlated if local_2d_to_3d else torch.ones_like(is_correlated)
+    within_3d = is_correlated.new_ones(batch_size, num_tokens_3d, num_tokens_3d)
+    within_2d = is_correlated.new_ones(batch_size, num_tokens_2d, num_tokens_2d)
+    rows_3d = torch.cat([within_3d, from_3d], dim=2)
+    rows_2d = torch.cat([from_2d.transpose(1, 2), within_2d], dim=2)
+    return torch.cat([rows_3d, rows_2d], dim=1)

@@ -1,0 +1,1220 @@
+# Copyright 2026 The jointmae_hf authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Joint-MAE: 2D-3D joint masked autoencoders for point cloud pre-training (Guo et al., IJCAI 2023)."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_jointmae import JointMAEConfig
+from .depth_projection import patch_index, render_colors, render_depth_maps, sample_views, turn_views
+from .farthest_point_sampling import farthest_point_sample
+from .losses import (
+    ReconstructionTargets,
+    cross_reconstruction_loss,
+    patchify,
+    reconstruction_loss_2d,
+    reconstruction_loss_3d,
+    unpatchify,
+)
+from .masking import (
+    align_noise,
+    correlated_pairs,
+    local_alignment_mask,
+    num_hidden_tokens,
+    random_mask,
+    restore_tokens,
+    split_tokens,
+)
+from .point_ops import (
+    bounding_sphere,
+    gather_points,
+    group_points,
+    interpolate_features,
+    k_nearest_neighbors,
+    nearest_center_is_visible,
+)
+
+
+@auto_docstring(
+    custom_intro="""
+    Base class for outputs of the Joint-MAE encoder.
+    """
+)
+@dataclass
+class JointMAEModelOutput(ModelOutput):
+    r"""
+    last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
+        Normalised tokens that were encoded, 3D first, then 2D; without the hidden ones if `noise_3d` was given.
+    pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+        Sum of the mean and the maximum of the normalised 3D tokens; `None` without `points`.
+    centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
+        Centres of all 3D tokens, in the coordinates of `points`.
+    mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
+        True where a 3D token was hidden; `None` if none was.
+    mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
+        True where a 2D token was hidden; `None` if none was.
+    feature_maps (`tuple[torch.FloatTensor]`):
+        Outputs of the blocks `config.out_indices`, each `(batch_size, num_tokens, hidden_size)`, before the norm.
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    pooler_output: torch.FloatTensor | None = None
+    centers: torch.FloatTensor | None = None
+    mask_3d: torch.BoolTensor | None = None
+    mask_2d: torch.BoolTensor | None = None
+    feature_maps: tuple[torch.FloatTensor, ...] | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@auto_docstring(
+    custom_intro="""
+    Class for outputs of [`JointMAEForPreTraining`]: the losses of Eq. 5 to 7 and all that Fig. 5 shows.
+    """
+)
+@dataclass
+class JointMAEForPreTrainingOutput(ModelOutput):
+    r"""
+    loss (`torch.FloatTensor` of shape `()`):
+        Weighted sum of the three losses (Eq. 7).
+    loss_3d (`torch.FloatTensor` of shape `()`):
+        Chamfer distance of the reconstructed groups (Eq. 5).
+    loss_2d (`torch.FloatTensor` of shape `()`):
+        Mean squared error of the reconstructed pixels (Eq. 5); `None` for the 3D-only model.
+    loss_3d_2d (`torch.FloatTensor` of shape `()`):
+        Cross-reconstruction loss (Eq. 6); `None` for the 3D-only model or with weight 0.
+    reconstructed_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
+        The cloud put together from the given points of visible tokens and the predicted ones of hidden tokens, group
+        after group in token order, in the coordinates of `points`.
+    reconstructed_pixels (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
+        The depth map put together from given and predicted patches.
+    depth_map (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
+        Input depth map I (Eq. 1).
+    view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`):
+        World-to-camera pose of I.
+    centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
+        Centres of the 3D tokens, in the coordinates of `points`.
+    mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
+        True where a 3D token was hidden from the encoder.
+    mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
+        True where a 2D token was hidden from the encoder.
+    target_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
+        The same groups, all of them given: what a perfect reconstruction looks like.
+    last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_visible_tokens, hidden_size)`):
+        Encoded visible tokens, 3D first, then 2D.
+    """
+
+    loss: torch.FloatTensor | None = None
+    loss_3d: torch.FloatTensor | None = None
+    loss_2d: torch.FloatTensor | None = None
+    loss_3d_2d: torch.FloatTensor | None = None
+    reconstructed_points: torch.FloatTensor | None = None
+    reconstructed_pixels: torch.FloatTensor | None = None
+    depth_map: torch.FloatTensor | None = None
+    view: torch.FloatTensor | None = None
+    centers: torch.FloatTensor | None = None
+    mask_3d: torch.BoolTensor | None = None
+    mask_2d: torch.BoolTensor | None = None
+    target_points: torch.FloatTensor | None = None
+    last_hidden_state: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`, a table made when needed: buffers do not survive meta."""
+    frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
+    angles = torch.arange(grid_size, device=device, dtype=torch.float32)[:, None] * (1e4**-frequencies)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid_size, width / 2)
+    columns = waves[None, :].expand(grid_size, -1, -1)
+    rows = waves[:, None].expand(-1, grid_size, -1)
+    return torch.cat([columns, rows], dim=-1).reshape(1, grid_size**2, width).to(dtype)
+
+
+def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
+    """Rates that grow in equal steps from 0 to `config.drop_path_rate`, as Point-MAE's."""
+    return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
+
+
+class JointMAEMiniPointNet(nn.Module):
+    """Mini-PointNet: one feature from the features of a group, whatever their order (Sec. 3.1, Point-MAE)."""
+
+    def __init__(self, in_size: int, point_size: int, local_size: int, group_size: int, out_size: int):
+        super().__init__()
+        self.fc1 = nn.Linear(in_size, point_size)
+        self.norm1 = nn.BatchNorm1d(point_size)
+        self.fc2 = nn.Linear(point_size, local_size)
+        self.fc3 = nn.Linear(2 * local_size, group_size)
+        self.norm2 = nn.BatchNorm1d(group_size)
+        self.fc4 = nn.Linear(group_size, out_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        batch_size, num_groups, num_neighbors, in_size = features.shape
+        local = self.fc2(torch.relu(self.norm1(self.fc1(features.reshape(-1, in_size)))))
+        local = local.reshape(batch_size * num_groups, num_neighbors, -1)
+        pooled = local.amax(dim=1, keepdim=True).expand_as(local)
+        joint = torch.cat([pooled, local], dim=-1).flatten(0, 1)
+        joint = self.fc4(torch.relu(self.norm2(self.fc3(joint))))
+        return joint.reshape(batch_size, num_groups, num_neighbors, -1).amax(dim=2)
+
+
+class JointMAEPointEmbeddings(nn.Module):
+    """Hierarchical 3D embedding of Sec. 3.1: N points, a linear projection, two grouping blocks, 3D tokens."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.config = config
+        sizes = config.embedding_sizes_3d
+        # CODEPATH: Table 7, "3D" without the hierarchical module: the tokenizer of Point-MAE.
+        if config.embedding_3d == "flat":
+            self.coarse_grouping = JointMAEMiniPointNet(3, *sizes, config.hidden_size)
+        else:
+            # Paper: "transforming the raw points via a linear projection layer". Points enter relative to their
+            # centre; the projection commutes with that, and its bias would cancel, so it has none.
+            self.projection = nn.Linear(3, sizes[0], bias=False)
+            self.fine_grouping = JointMAEMiniPointNet(sizes[0], sizes[0], sizes[0], sizes[1], sizes[1])
+            width = config.hidden_size
+            self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
+
+    def forward(
+        self, points: Tensor, fine_centers: Tensor, mask: Tensor | None = None, ids_visible: Tensor | None = None
+    ) -> Tensor:
+        """Embed all tokens, or those of `ids_visible`; with a `mask` from points of visible tokens alone."""
+        all_centers = fine_centers[:, : self.config.num_groups[-1]]
+        is_valid = None if mask is None else nearest_center_is_visible(points, all_centers, mask)
+        centers = all_centers if ids_visible is None else gather_points(all_centers, ids_visible)
+        group_size = self.config.group_size
+        # CODEPATH: Table 7, "3D" without the hierarchical module.
+        if self.config.embedding_3d == "flat":
+            groups = group_points(points, centers, group_size[0], is_valid)
+            return self.coarse_grouping(groups.to(self.coarse_grouping.fc1.weight.dtype))
+
+        # The neighbours of a coarse centre are fine centres. Each of its slots embeds its own group of raw points:
+        # with all tokens wanted, every fine centre once instead.
+        fine_is_valid = None if mask is None else nearest_center_is_visible(fine_centers, all_centers, mask)
+        neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], fine_is_valid)
+        if ids_visible is not None:
+            fine_centers = gather_points(fine_centers, neighbors).flatten(1, 2)
+            slots = torch.arange(fine_centers.shape[1], device=points.device)
+            neighbors = slots.reshape(1, -1, group_size[1]).expand(points.shape[0], -1, -1)
+        groups = group_points(points, fine_centers, group_size[0], is_valid)
+        fine_features = self.fine_grouping(self.projection(groups.to(self.projection.weight.dtype)))
+        return self.coarse_grouping(gather_points(fine_features, neighbors))
+
+
+class JointMAEConvBlock(nn.Module):
+    """3x3 convolution block that halves the resolution (Sec. 3.1); norm over channels as in ConvMAE."""
+
+    def __init__(self, in_size: int, out_size: int, layer_norm_eps: float):
+        super().__init__()
+        self.conv = nn.Conv2d(in_size, out_size, kernel_size=3, stride=2, padding=1)
+        self.norm = nn.LayerNorm(out_size, eps=layer_norm_eps)
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.norm(self.conv(features).permute(0, 2, 3, 1))
+        return nn.functional.gelu(features).permute(0, 3, 1, 2)
+
+
+class JointMAEImageEmbeddings(nn.Module):
+    """Hierarchical 2D embedding of Sec. 3.1: 4x4 patches, a linear projection, two convolution blocks, 2D tokens."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.config = config
+        # CODEPATH: Table 7, "2D" without the hierarchical module: patches of the size of a token, as MAE.
+        if config.embedding_2d == "flat":
+            size = config.token_patch_size
+            self.projection = nn.Conv2d(config.num_channels, config.hidden_size, kernel_size=size, stride=size)
+        else:
+            sizes, eps = config.embedding_sizes_2d, config.layer_norm_eps
+            size = config.patch_size
+            self.projection = nn.Conv2d(config.num_channels, sizes[0], kernel_size=size, stride=size)
+            self.fine_block = JointMAEConvBlock(sizes[0], sizes[1], eps)
+            self.coarse_block = JointMAEConvBlock(sizes[1], config.hidden_size, eps)
+
+    def forward(self, pixel_values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embed all tokens; with a `mask` no pixel of a hidden token reaches a visible one."""
+        features = self.projection(pixel_values.to(self.projection.weight.dtype))
+        # CODEPATH: Table 7, "2D" without the hierarchical module.
+        if self.config.embedding_2d == "hierarchical":
+            features = self.fine_block(self._hide(features, mask))
+            features = self.coarse_block(self._hide(features, mask))
+        return features.flatten(2).transpose(1, 2)
+
+    def _hide(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """Set features of hidden tokens to zero before a convolution, ConvMAE's masked convolution."""
+        if mask is None:
+            return features
+        num_rows = self.config.image_size // self.config.token_patch_size
+        keep = (~mask).to(features.dtype).reshape(-1, 1, num_rows, num_rows)
+        repeats = features.shape[-1] // num_rows
+        return features * keep.repeat_interleave(repeats, dim=2).repeat_interleave(repeats, dim=3)
+
+
+class JointMAEPointPositionEmbeddings(nn.Module):
+    """Position of a 3D token from the coordinates of its centre (Point-MAE)."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.fc1 = nn.Linear(3, config.position_hidden_size)
+        self.fc2 = nn.Linear(config.position_hidden_size, config.hidden_size)
+
+    def forward(self, centers: Tensor) -> Tensor:
+        return self.fc2(nn.functional.gelu(self.fc1(centers.to(self.fc1.weight.dtype))))
+
+
+class JointMAEPatchPositionEmbeddings(nn.Module):
+    """Position of a 2D token: fixed sin-cos of row and column (MAE), learned, or none (supplement)."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.config = config
+        # CODEPATH: supplement, ablation of 2D position embeddings.
+        if config.position_embedding_2d == "learned":
+            self.weight = nn.Parameter(torch.empty(1, config.num_patches, config.hidden_size))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Positions `(batch_size, num_patches, hidden_size)` for tokens of all patches."""
+        # CODEPATH: supplement, ablation of 2D position embeddings.
+        if self.config.position_embedding_2d == "learned":
+            positions = self.weight
+        # CODEPATH: supplement, ablation of 2D position embeddings.
+        elif self.config.position_embedding_2d == "none":
+            positions = tokens.new_zeros(1, *tokens.shape[1:])
+        else:
+            num_rows = self.config.image_size // self.config.token_patch_size
+            positions = sincos_position_embedding(num_rows, tokens.shape[-1], tokens.device, tokens.dtype)
+        return positions.expand(tokens.shape[0], -1, -1)
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[Tensor, Tensor]:
+    attn_weights = torch.matmul(query, key.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        attn_weights = attn_weights + attention_mask
+    attn_weights = nn.functional.softmax(attn_weights, dim=-1, dtype=torch.float32).to(query.dtype)
+    attn_weights = nn.functional.dropout(attn_weights, p=dropout, training=module.training)
+    attn_output = torch.matmul(attn_weights, value)
+    return attn_output.transpose(1, 2).contiguous(), attn_weights
+
+
+class JointMAEAttention(nn.Module):
+    """Multi-head attention within `hidden_states`, or on `key_value_states` (Eq. 4)."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.config = config
+        self.num_attention_heads = config.num_attention_heads
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.qkv_bias)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        key_value_states: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[Tensor, Tensor | None]:
+        key_value_states = hidden_states if key_value_states is None else key_value_states
+        batch_size, num_tokens, _ = hidden_states.shape
+        query = self.q_proj(hidden_states).view(batch_size, num_tokens, -1, self.head_dim).transpose(1, 2)
+        key = self.k_proj(key_value_states).view(batch_size, -1, self.num_attention_heads, self.head_dim)
+        value = self.v_proj(key_value_states).view(batch_size, -1, self.num_attention_heads, self.head_dim)
+
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        with _backends_that_mask_correctly(attention_mask):
+            attn_output, attn_weights = attention_interface(
+                self,
+                query,
+                key.transpose(1, 2),
+                value.transpose(1, 2),
+                attention_mask,
+                dropout=self.attention_dropout if self.training else 0.0,
+                scaling=self.scaling,
+                **kwargs,
+            )
+        return self.o_proj(attn_output.reshape(batch_size, num_tokens, -1)), attn_weights
+
+
+def _backends_that_mask_correctly(attention_mask: Any) -> contextlib.AbstractContextManager:
+    """On CUDA keep masked attention off cuDNN, whose gradients can be NaN there (pytorch issue 196678)."""
+    if isinstance(attention_mask, Tensor) and attention_mask.is_cuda:
+        return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+    return contextlib.nullcontext()
+
+
+class JointMAEMLP(nn.Module):
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.activation_fn = ACT2FN[config.hidden_act]
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return self.fc2(self.activation_fn(self.fc1(hidden_states)))
+
+
+class JointMAEDropPath(nn.Module):
+    """Stochastic depth: leave a residual branch out for a share of the samples (Huang et al., 2016)."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        if self.rate == 0.0 or not self.training:
+            return hidden_states
+        keep_rate = 1 - self.rate
+        noise = torch.rand(hidden_states.shape[0], 1, 1, device=hidden_states.device)
+        return hidden_states * ((noise < keep_rate).to(hidden_states.dtype) / keep_rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
+class JointMAELayer(GradientCheckpointingLayer):
+    """Pre-norm transformer block; positions are added to its input, as in every block of Point-MAE."""
+
+    def __init__(self, config: JointMAEConfig, rate: float):
+        super().__init__()
+        self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = JointMAEAttention(config)
+        self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = JointMAEMLP(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.drop_path = JointMAEDropPath(rate)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: Tensor,
+        attention_mask: Tensor | None = None,
+        key_value_states: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Tensor:
+        hidden_states = hidden_states + position_embeddings
+        attended, _ = self.attention(self.layernorm_before(hidden_states), attention_mask, key_value_states, **kwargs)
+        hidden_states = hidden_states + self.drop_path(self.dropout(attended))
+        transformed = self.mlp(self.layernorm_after(hidden_states))
+        return hidden_states + self.drop_path(self.dropout(transformed))
+
+
+class JointMAEDecoder(nn.Module):
+    """Joint decoder of Sec. 3.2: modal-shared self-attention, then cross-attention for each modality."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.config = config
+        shared_rates = drop_path_rates(config, config.decoder_num_hidden_layers)
+        specific_rates = drop_path_rates(config, config.specific_decoder_num_hidden_layers)
+        self.layers = nn.ModuleList([JointMAELayer(config, rate) for rate in shared_rates])
+        self.mask_token_3d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        self.position_embeddings_3d = JointMAEPointPositionEmbeddings(config)
+        self.layers_3d = nn.ModuleList([JointMAELayer(config, rate) for rate in specific_rates])
+        self.layernorm_3d = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        # CODEPATH: the 3D-only baseline has no 2D decoder.
+        if config.use_2d_branch:
+            self.mask_token_2d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+            self.position_embeddings_2d = JointMAEPatchPositionEmbeddings(config)
+            self.layers_2d = nn.ModuleList([JointMAELayer(config, rate) for rate in specific_rates])
+            self.layernorm_2d = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(
+        self, encoded: Tensor, centers: Tensor, mask_3d: Tensor, mask_2d: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Decode the hidden tokens of both modalities; of the 3D ones all if the loss is on the whole cloud."""
+        num_hidden_3d = num_hidden_tokens(mask_3d.shape[1], self.config.mask_ratio)
+        num_visible_3d = mask_3d.shape[1] - num_hidden_3d
+        encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
+        order_3d = torch.cat(split_tokens(mask_3d, num_hidden_3d), dim=1)
+        positions_3d = self.position_embeddings_3d(gather_points(centers, order_3d))
+        tokens = [encoded_3d, self.mask_token_3d.expand(encoded.shape[0], num_hidden_3d, -1)]
+        positions = [positions_3d]
+        if mask_2d is not None:
+            num_hidden_2d = mask_2d.shape[1] - encoded_2d.shape[1]
+            order_2d = torch.cat(split_tokens(mask_2d, num_hidden_2d), dim=1)
+            tokens += [encoded_2d, self.mask_token_2d.expand(encoded.shape[0], num_hidden_2d, -1)]
+            tokens_2d = torch.cat(tokens[2:], dim=1)
+            positions_2d = gather_points(self.position_embeddings_2d(tokens_2d), order_2d)
+            positions.append(positions_2d)
+
+        hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
+        for layer in self.layers:  # Eq. 3
+            hidden_states = layer(hidden_states, position_embeddings)
+
+        # Eq. 4. Cross-attention treats each query on its own, so queries of visible tokens can be left out.
+        # CODEPATH: the letter of Eq. 5 reconstructs the points of all 3D tokens.
+        first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
+        decoded_3d, positions_3d = hidden_states[:, first_3d : mask_3d.shape[1]], positions_3d[:, first_3d:]
+        for layer in self.layers_3d:
+            decoded_3d = layer(decoded_3d, positions_3d, None, encoded_3d)
+        decoded_3d = self.layernorm_3d(decoded_3d)
+        if mask_2d is None:
+            return decoded_3d, None
+        decoded_2d, positions_2d = hidden_states[:, -num_hidden_2d:], positions_2d[:, -num_hidden_2d:]
+        for layer in self.layers_2d:
+            decoded_2d = layer(decoded_2d, positions_2d, None, encoded_2d)
+        return decoded_3d, self.layernorm_2d(decoded_2d)
+
+
+@auto_docstring
+class JointMAEPreTrainedModel(PreTrainedModel):
+    config: JointMAEConfig
+    base_model_prefix = "jointmae"
+    main_input_name = "points"
+    input_modalities = ("points",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["JointMAEPointEmbeddings", "JointMAEImageEmbeddings", "JointMAELayer", "JointMAEDecoder"]
+    _supports_sdpa = True
+    _supports_flash_attn = False  # it takes no mask of pairs: local-aligned attention would silently become global
+    _supports_flex_attn = False  # no backward on CPU, and slower than SDPA on 65 tokens
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": JointMAELayer, "attentions": JointMAEAttention}
+    # A pre-training checkpoint loads into every model; what the others leave out is meant to be left out.
+    _keys_to_ignore_on_load_unexpected = [
+        r"embeddings_2d\.",
+        r"modality_token_2d",
+        r"^decoder\.",
+        r"^reconstruction_head_",
+    ]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialize the weights"""
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        if isinstance(module, JointMAEPatchPositionEmbeddings) and hasattr(module, "weight"):
+            init.trunc_normal_(module.weight, std=std)
+        for name in ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d"):
+            if name in module._parameters:
+                init.trunc_normal_(module._parameters[name], std=std)
+
+
+@auto_docstring(
+    custom_intro="""
+    The joint encoder of Joint-MAE with its 2D and 3D embeddings. From points alone it is the 3D encoder that the paper
+    uses downstream; with a depth map and its view it encodes both modalities with local-aligned attention.
+    """
+)
+class JointMAEModel(JointMAEPreTrainedModel):
+    def __init__(self, config: JointMAEConfig, add_2d_branch: bool = True):
+        r"""
+        add_2d_branch (`bool`, *optional*, defaults to `True`):
+            Whether to build the 2D embedding. The heads do without.
+        """
+        super().__init__(config)
+        self.embeddings_3d = JointMAEPointEmbeddings(config)
+        self.position_embeddings_3d = JointMAEPointPositionEmbeddings(config)
+        self.modality_token_3d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        # CODEPATH: the 3D-only baseline and all downstream models have no 2D branch.
+        self.has_2d_branch = add_2d_branch and config.use_2d_branch
+        if self.has_2d_branch:
+            self.embeddings_2d = JointMAEImageEmbeddings(config)
+            self.position_embeddings_2d = JointMAEPatchPositionEmbeddings(config)
+            self.modality_token_2d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+
+        rates = drop_path_rates(config, config.num_hidden_layers)
+        self.layers = nn.ModuleList([JointMAELayer(config, rate) for rate in rates])
+        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        # CODEPATH: the flat tokenizer has no projection before its mini-PointNet (Table 7).
+        is_flat = self.config.embedding_3d == "flat"
+        return self.embeddings_3d.coarse_grouping.fc1 if is_flat else self.embeddings_3d.projection
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        # CODEPATH: the flat tokenizer has no projection before its mini-PointNet (Table 7).
+        if self.config.embedding_3d == "flat":
+            self.embeddings_3d.coarse_grouping.fc1 = value
+        else:
+            self.embeddings_3d.projection = value
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    @auto_docstring
+    def forward(
+        self,
+        points: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        view: Tensor | None = None,
+        noise_3d: Tensor | None = None,
+        noise_2d: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> JointMAEModelOutput:
+        r"""
+        points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`, *optional*):
+            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+        pixel_values (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`, *optional*):
+            Depth maps as [`JointMAEForPreTraining.project`] renders them.
+        view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
+            World-to-camera poses of the depth maps; required with both modalities.
+        noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
+            Random numbers that hide the 3D tokens with the largest ones; without it none is hidden.
+        noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
+            The same for 2D tokens.
+
+        Example:
+
+        ```python
+        >>> import torch
+        >>> from jointmae_hf import JointMAEConfig, JointMAEModel
+
+        >>> model = JointMAEModel(JointMAEConfig.from_preset("jointmae-small")).eval()
+        >>> outputs = model(torch.rand(2, 2048, 3))
+        >>> outputs.last_hidden_state.shape, outputs.pooler_output.shape
+        (torch.Size([2, 64, 192]), torch.Size([2, 192]))
+        ```"""
+        self._check_inputs(points, pixel_values, view)
+        tokens, positions = [], []
+        centers = mask_3d = mask_2d = visible_centers = patches = None
+        if points is not None:
+            points = points.to(torch.promote_types(points.dtype, torch.float32))
+            tokens_3d, centers, visible_centers, mask_3d = self._embed_3d(points, noise_3d)
+            tokens.append(tokens_3d)
+            positions.append(self.position_embeddings_3d(visible_centers))
+        if pixel_values is not None:
+            # CODEPATH: option of ours, patches of visible centres stay visible.
+            if self.config.mask_alignment == "aligned" and noise_2d is not None and points is not None:
+                noise_2d = align_noise(noise_2d, self._patches_of_tokens(points, visible_centers, view)[:, :, 0])
+            tokens_2d, positions_2d, patches, mask_2d = self._embed_2d(pixel_values, noise_2d)
+            tokens.append(tokens_2d)
+            positions.append(positions_2d)
+
+        hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
+        attention_mask = None
+        if points is not None and pixel_values is not None:
+            attention_mask = self._local_attention_mask(hidden_states, points, visible_centers, patches, view)
+
+        feature_maps = ()
+        for block, layer in enumerate(self.layers, start=1):
+            hidden_states = layer(hidden_states, position_embeddings, attention_mask, **kwargs)
+            if block in self.config.out_indices:  # CODEPATH: read by the segmentation head.
+                feature_maps += (hidden_states,)
+        sequence_output = self.layernorm(hidden_states)
+        pooled_output = None
+        if points is not None:
+            encoded_3d = sequence_output[:, : visible_centers.shape[1]]
+            pooled_output = encoded_3d.mean(dim=1) + encoded_3d.amax(dim=1)
+
+        return JointMAEModelOutput(
+            last_hidden_state=sequence_output,
+            pooler_output=pooled_output,
+            centers=centers,
+            mask_3d=mask_3d,
+            mask_2d=mask_2d,
+            feature_maps=feature_maps,
+        )
+
+    def _embed_3d(self, points: Tensor, noise_3d: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Tokens and centres of the visible tokens, centres of all, and the mask (Sec. 3.1)."""
+        start_index = self._fps_start_index(points, noise_3d)
+        indices = farthest_point_sample(points, self.config.num_groups[0], start_index)
+        fine_centers = gather_points(points, indices)
+        centers = fine_centers[:, : self.config.num_groups[-1]]
+        if noise_3d is None:
+            return self.embeddings_3d(points, fine_centers) + self.modality_token_3d, centers, centers, None
+        mask = random_mask(noise_3d, self.config.mask_ratio)
+        ids_visible, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio))
+        # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` follows the letter.
+        if self.config.neighborhood == "visible":
+            tokens = self.embeddings_3d(points, fine_centers, mask, ids_visible)
+        else:
+            tokens = gather_points(self.embeddings_3d(points, fine_centers), ids_visible)
+        return tokens + self.modality_token_3d, centers, gather_points(centers, ids_visible), mask
+
+    def _embed_2d(self, pixel_values: Tensor, noise_2d: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Tokens, positions and patch indices of the visible tokens, and the mask (Sec. 3.1)."""
+        mask = None if noise_2d is None else random_mask(noise_2d, self.config.mask_ratio_2d)
+        # CODEPATH: recipe `best` keeps hidden pixels out of visible tokens; recipe `paper` follows the letter.
+        tokens = self.embeddings_2d(pixel_values, mask if self.config.neighborhood == "visible" else None)
+        positions = self.position_embeddings_2d(tokens)
+        patches = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
+        if mask is not None:
+            patches, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio_2d))
+            tokens, positions = gather_points(tokens, patches), gather_points(positions, patches)
+        return tokens + self.modality_token_2d, positions, patches, mask
+
+    def _fps_start_index(self, points: Tensor, noise_3d: Tensor | None) -> Tensor | None:
+        """First pick of farthest point sampling, None for the point farthest from the centroid."""
+        # CODEPATH: Point-MAE's checkpoints were trained with the first point.
+        if self.config.fps_start == "first":
+            return torch.zeros(points.shape[0], dtype=torch.long, device=points.device)
+        # CODEPATH: augmentation of recipes that ask for it, in pre-training alone.
+        if self.config.fps_start == "random" and self.training and noise_3d is not None:
+            # A sum does not depend on the order of its terms, so the start is independent of the mask.
+            fraction = noise_3d.to(torch.float64).sum(dim=1).frac().abs()
+            return (fraction * points.shape[1]).to(torch.long).clamp(max=points.shape[1] - 1)
+        return None
+
+    def _patches_of_tokens(self, points: Tensor, centers: Tensor, view: Tensor) -> Tensor:
+        """Patches `(batch_size, num_tokens, num_points_of_token)` that tokens are projected into (Sec. 3.3)."""
+        center, radius = bounding_sphere(points)
+        # CODEPATH: option of ours, a token is correlated through any of its points.
+        if self.config.correlation == "group":
+            groups = group_points(points, centers, self.config.target_group_size) + centers[:, :, None]
+        else:
+            groups = centers[:, :, None]
+        flat = (groups.flatten(1, 2) - center) / radius
+        image_size, patch_size = self.config.image_size, self.config.token_patch_size
+        indices = patch_index(flat, view.to(flat.dtype), self.config.focal_length, image_size, patch_size)
+        return indices.reshape(groups.shape[:3])
+
+    def _local_attention_mask(
+        self, hidden_states: Tensor, points: Tensor, centers: Tensor, patches: Tensor, view: Tensor
+    ) -> Tensor | None:
+        """Mask of local-aligned attention (Sec. 3.3), built once for all blocks."""
+        # CODEPATH: Table 6, first row, attends globally.
+        if not (self.config.local_2d_to_3d or self.config.local_3d_to_2d):
+            return None
+        is_correlated = correlated_pairs(self._patches_of_tokens(points, centers, view), patches)
+        may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
+
+        def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+            return may_attend[batch_idx, q_idx, kv_idx]
+
+        return create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=hidden_states,
+            attention_mask=None,
+            and_mask_function=and_mask_function,
+        )
+
+    def _check_inputs(self, points: Tensor | None, pixel_values: Tensor | None, view: Tensor | None) -> None:
+        """Raise for inputs that do not fit, before any work."""
+        if points is None and pixel_values is None:
+            raise ValueError("`points` or `pixel_values` must be given, got neither.")
+        if points is not None:
+            check_points(points, self.config.num_groups[0])
+        if pixel_values is None:
+            return
+        if not self.has_2d_branch:
+            raise ValueError("`pixel_values` must be None for a model without 2D branch, got a tensor.")
+        expected = (1, self.config.image_size, self.config.image_size)
+        if tuple(pixel_values.shape[1:]) != expected:
+            raise ValueError(
+                f"`pixel_values` must have shape (batch_size, {', '.join(map(str, expected))}), got "
+                f"{tuple(pixel_values.shape)}."
+            )
+        if points is not None and view is None:
+            raise ValueError("`view` must be given with `points` and `pixel_values`, got None.")
+
+
+def check_points(points: Tensor, num_centers: int) -> None:
+    """Raise unless `points` is a floating point `(batch_size, num_points, 3)` with enough points for the centres."""
+    if not isinstance(points, Tensor) or not points.is_floating_point():
+        got = points.dtype if isinstance(points, Tensor) else type(points).__name__
+        raise TypeError(f"`points` must be a floating point tensor, got {got}. `JointMAEFeatureExtractor` converts.")
+    if points.ndim != 3 or points.shape[-1] != 3:
+        raise ValueError(f"`points` must have shape (batch_size, num_points, 3), got {tuple(points.shape)}.")
+    if points.shape[1] < num_centers:
+        raise ValueError(
+            f"`points` must hold at least `num_groups[0]` points, got {points.shape[1]} and {num_centers}. Sample "
+            "more points or lower `num_groups`."
+        )
+
+
+@auto_docstring(
+    custom_intro="""
+    Joint-MAE for self-supervised pre-training: the joint encoder with the joint decoder, both reconstruction heads and
+    the three losses.
+    """
+)
+class JointMAEForPreTraining(JointMAEPreTrainedModel):
+    def __init__(self, config: JointMAEConfig):
+        super().__init__(config)
+        self.jointmae = JointMAEModel(config)
+        self.decoder = JointMAEDecoder(config)
+        self.reconstruction_head_3d = nn.Linear(config.hidden_size, 3 * config.target_group_size)
+        # CODEPATH: the 3D-only baseline reconstructs no pixels.
+        if config.use_2d_branch:
+            self.reconstruction_head_2d = nn.Linear(config.hidden_size, config.token_patch_size**2)
+
+        self.post_init()
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        points: Tensor,
+        view: Tensor | None = None,
+        noise_3d: Tensor | None = None,
+        noise_2d: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> JointMAEForPreTrainingOutput:
+        r"""
+        points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
+            Point clouds, y up.
+        view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
+            World-to-camera poses of the depth maps, for clouds scaled to the unit sphere; random by default. The other
+            views of the cross loss turn them about the up axis.
+        noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
+            Uniform random numbers that hide the 3D tokens with the largest ones; drawn by default.
+        noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
+            The same for 2D tokens.
+
+        Example:
+
+        ```python
+        >>> import torch
+        >>> from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
+
+        >>> model = JointMAEForPreTraining(JointMAEConfig.from_preset("jointmae-small"))
+        >>> outputs = model(torch.rand(2, 2048, 3))
+        >>> outputs.reconstructed_points.shape, outputs.depth_map.shape
+        (torch.Size([2, 2048, 3]), torch.Size([2, 1, 224, 224]))
+        >>> outputs.loss.backward()
+        ```"""
+        check_points(points, self.config.num_groups[0])
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        view, noise_3d, noise_2d = self._sample_missing(points, view, noise_3d, noise_2d)
+        depth_maps = self._input_depth_maps(points, view)  # Eq. 1
+        depth_map = None if depth_maps is None else depth_maps[:, :1]
+        # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
+        encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, **kwargs)
+        # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
+        decoded_3d, decoded_2d = self.decoder(
+            encoded.last_hidden_state, encoded.centers, encoded.mask_3d, encoded.mask_2d
+        )
+        predicted_groups = self.reconstruction_head_3d(decoded_3d).unflatten(-1, (-1, 3)).to(points.dtype)
+        predicted_patches = None if decoded_2d is None else self.reconstruction_head_2d(decoded_2d).to(points.dtype)
+        # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
+        targets = self._reconstruction_targets(points, encoded.centers, depth_maps)
+        losses = self.compute_losses(predicted_groups, predicted_patches, targets, encoded, view)
+        reconstructed_points = self._assemble_points(predicted_groups, targets, encoded)
+
+        return JointMAEForPreTrainingOutput(
+            loss=self._weighted_sum(*losses),
+            loss_3d=losses[0],
+            loss_2d=losses[1],
+            loss_3d_2d=losses[2],
+            reconstructed_points=reconstructed_points,
+            reconstructed_pixels=self._assemble_pixels(predicted_patches, targets, encoded),
+            depth_map=depth_map,
+            view=view,
+            centers=encoded.centers,
+            mask_3d=encoded.mask_3d,
+            mask_2d=encoded.mask_2d,
+            target_points=(targets.groups + encoded.centers[:, :, None]).flatten(1, 2),
+            last_hidden_state=encoded.last_hidden_state,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
+
+    def project(self, points: Tensor, views: Tensor, frame: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Render depth maps: Project() of Eq. 1 and Eq. 6.
+
+        Args:
+            points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+                Point clouds, y up.
+            views (`torch.Tensor` of shape `(batch_size, num_views, 3, 4)`):
+                World-to-camera poses, in units of the cloud's radius.
+            frame (`tuple[torch.Tensor, torch.Tensor]`, *optional*):
+                Centre and radius that become the unit sphere, by default those of `points`. A reconstruction is
+                projected in the frame of its input, so that one stray point does not move the image.
+
+        Returns:
+            `torch.Tensor` of shape `(batch_size, num_views, image_size, image_size)`: Depth maps.
+        """
+        center, radius = bounding_sphere(points) if frame is None else frame
+        # CODEPATH: Table 8, last row, is a soft projection that is coloured afterwards.
+        mode = "soft" if self.config.projection_mode == "rendered" else self.config.projection_mode
+        return render_depth_maps(
+            (points - center) / radius,
+            views.to(points.dtype),
+            self.config.image_size,
+            self.config.focal_length,
+            self.config.camera_distance,
+            mode,
+            self.config.splat_radius,
+        )
+
+    def compute_losses(
+        self,
+        predicted_groups: Tensor,
+        predicted_patches: Tensor | None,
+        targets: ReconstructionTargets,
+        encoded: JointMAEModelOutput,
+        view: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Losses of Eq. 5 and 6.
+
+        Args:
+            predicted_groups (`torch.Tensor` of shape `(batch_size, num_hidden, target_group_size, 3)`):
+                Points of the hidden tokens relative to their centres; of all tokens, visible first, if the loss is
+                on the whole cloud.
+            predicted_patches (`torch.Tensor` of shape `(batch_size, num_hidden_patches, pixels_of_patch)`, *optional*):
+                Pixels of the hidden patches.
+            targets (`ReconstructionTargets`):
+                What they are compared with.
+            encoded (`JointMAEModelOutput`):
+                Encoder output, for centres and masks.
+            view (`torch.Tensor` of shape `(batch_size, 3, 4)`, *optional*):
+                World-to-camera poses of the depth maps.
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]`: L_3D, L_2D and L_3D-2D; `None` for what
+            the configuration leaves out.
+        """
+        assembled = self._assemble_points(predicted_groups, targets, encoded)
+        # CODEPATH: the letter of Eq. 5 compares with the whole cloud.
+        if self.config.loss_3d_target == "cloud":
+            loss_3d = reconstruction_loss_3d(assembled[:, None], targets.points[:, None])
+        else:
+            num_hidden = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
+            _, ids_hidden = split_tokens(encoded.mask_3d, num_hidden)
+            hidden_groups = gather_points(targets.groups.flatten(2), ids_hidden).unflatten(-1, (-1, 3))
+            loss_3d = reconstruction_loss_3d(predicted_groups, hidden_groups)
+        if predicted_patches is None:
+            return loss_3d, None, None
+        _, ids_hidden = split_tokens(encoded.mask_2d, predicted_patches.shape[1])
+        loss_2d = reconstruction_loss_2d(predicted_patches, gather_points(targets.patches, ids_hidden))
+        # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
+        if self.config.loss_3d_2d_weight == 0:
+            return loss_3d, loss_2d, None
+        views = turn_views(view.to(assembled.dtype), self.config.num_views)
+        predicted_maps = self.project(assembled, views, bounding_sphere(targets.points))
+        target_maps = targets.depth_maps
+        # CODEPATH: Table 8, last row, compares coloured maps.
+        if self.config.projection_mode == "rendered":
+            predicted_maps, target_maps = render_colors(predicted_maps), render_colors(target_maps)
+        return loss_3d, loss_2d, cross_reconstruction_loss(predicted_maps, target_maps)
+
+    def _sample_missing(
+        self, points: Tensor, view: Tensor | None, noise_3d: Tensor | None, noise_2d: Tensor | None
+    ) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        """Draw the random arguments that were not given."""
+        batch_size, config = points.shape[0], self.config
+        if noise_3d is None:
+            noise_3d = torch.rand(batch_size, config.num_groups[-1], device=points.device)
+        # CODEPATH: the 3D-only baseline has no view and no 2D mask.
+        if not config.use_2d_branch:
+            return None, noise_3d, None
+        if view is None:
+            noise = torch.rand(batch_size, 2, device=points.device)
+            view = sample_views(noise, config.camera_distance, config.max_view_elevation)
+        if noise_2d is None:
+            noise_2d = torch.rand(batch_size, config.num_patches, device=points.device)
+        return view, noise_3d, noise_2d
+
+    def _input_depth_maps(self, points: Tensor, view: Tensor | None) -> Tensor | None:
+        """Depth maps of the input by all views of the cross loss, I first, without gradient."""
+        # CODEPATH: the 3D-only baseline has no depth maps.
+        if not self.config.use_2d_branch:
+            return None
+        # CODEPATH: Table 8, first row, needs no view but that of I.
+        num_views = 1 if self.config.loss_3d_2d_weight == 0 else self.config.num_views
+        with torch.no_grad():
+            return self.project(points, turn_views(view.to(points.dtype), num_views))
+
+    def _reconstruction_targets(
+        self, points: Tensor, centers: Tensor, depth_maps: Tensor | None
+    ) -> ReconstructionTargets:
+        """What the reconstruction is compared with, without gradient."""
+        with torch.no_grad():
+            groups = group_points(points, centers, self.config.target_group_size)
+            patches = None if depth_maps is None else patchify(depth_maps[:, :1], self.config.token_patch_size)
+            return ReconstructionTargets(points, groups, patches, depth_maps)
+
+    def _assemble_points(
+        self, predicted_groups: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
+    ) -> Tensor:
+        """Reconstructed cloud: given points of visible tokens, predicted points of hidden ones, in token order."""
+        num_hidden = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
+        num_visible = encoded.mask_3d.shape[1] - num_hidden
+        # CODEPATH: the letter of Eq. 5 predicts the points of visible tokens too.
+        if self.config.loss_3d_target == "cloud":
+            visible_groups, predicted_groups = predicted_groups[:, :num_visible], predicted_groups[:, num_visible:]
+        else:
+            ids_visible, _ = split_tokens(encoded.mask_3d, num_hidden)
+            visible_groups = gather_points(targets.groups.flatten(2), ids_visible).unflatten(-1, (-1, 3))
+        groups = restore_tokens(visible_groups, predicted_groups, encoded.mask_3d)
+        return (groups + encoded.centers[:, :, None]).flatten(1, 2)
+
+    def _assemble_pixels(
+        self, predicted_patches: Tensor | None, targets: ReconstructionTargets, encoded: JointMAEModelOutput
+    ) -> Tensor | None:
+        """Reconstructed depth map: given pixels of visible patches, predicted pixels of hidden ones."""
+        if predicted_patches is None:
+            return None
+        ids_visible, _ = split_tokens(encoded.mask_2d, predicted_patches.shape[1])
+        visible_patches = gather_points(targets.patches, ids_visible)
+        patches = restore_tokens(visible_patches, predicted_patches, encoded.mask_2d)
+        return unpatchify(patches, self.config.token_patch_size, self.config.image_size)
+
+    def _weighted_sum(self, loss_3d: Tensor, loss_2d: Tensor | None, loss_3d_2d: Tensor | None) -> Tensor:
+        """Overall loss of Eq. 7."""
+        loss = self.config.loss_3d_weight * loss_3d
+        if loss_2d is not None:
+            loss = loss + self.config.loss_2d_weight * loss_2d
+        if loss_3d_2d is not None:
+            loss = loss + self.config.loss_3d_2d_weight * loss_3d_2d
+        return loss
+
+
+class JointMAEPointwiseLayer(nn.Module):
+    """Linear layer, batch norm and ReLU on the last dimension of features of any rank."""
+
+    def __init__(self, in_size: int, out_size: int):
+        super().__init__()
+        self.fc = nn.Linear(in_size, out_size, bias=False)
+        self.norm = nn.BatchNorm1d(out_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.norm(self.fc(features.reshape(-1, features.shape[-1])))
+        return torch.relu(hidden).reshape(*features.shape[:-1], -1)
+
+
+class JointMAEClassificationHead(nn.Module):
+    """Head of Point-MAE: two hidden layers with batch norm and dropout, then the classes."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
+        in_size = 2 * config.hidden_size if config.pooling == "concat" else config.hidden_size
+        self.hidden1 = JointMAEPointwiseLayer(in_size, config.classifier_hidden_sizes[0])
+        self.hidden2 = JointMAEPointwiseLayer(*config.classifier_hidden_sizes)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.out_proj = nn.Linear(config.classifier_hidden_sizes[1], config.num_labels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.dropout(self.hidden1(features))
+        return self.out_proj(self.dropout(self.hidden2(hidden)))
+
+
+@auto_docstring(
+    custom_intro="""
+    Joint-MAE with a classification head on the pooled 3D tokens, e.g. for ModelNet40 and ScanObjectNN.
+    """
+)
+class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
+    def __init__(self, config: JointMAEConfig):
+        super().__init__(config)
+        self.loss_type = "ForSequenceClassification"
+        self.num_labels = config.num_labels
+        self.jointmae = JointMAEModel(config, add_2d_branch=False)
+        self.classifier = JointMAEClassificationHead(config)
+
+        self.post_init()
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        points: Tensor,
+        labels: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> SequenceClassifierOutput:
+        r"""
+        points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
+            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+        labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+            Class of each cloud, in `[0, num_labels)`.
+
+        Example:
+
+        ```python
+        >>> import torch
+        >>> from jointmae_hf import JointMAEConfig, JointMAEForPointCloudClassification
+
+        >>> config = JointMAEConfig.from_preset("jointmae-small", num_labels=40)
+        >>> model = JointMAEForPointCloudClassification(config).eval()
+        >>> model(torch.rand(2, 1024, 3)).logits.shape
+        torch.Size([2, 40])
+        ```"""
+        outputs = self.jointmae(points, **kwargs)
+        features = outputs.pooler_output
+        # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
+        if self.config.pooling == "concat":
+            tokens = outputs.last_hidden_state
+            features = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=-1)
+        logits = self.classifier(features)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels, logits, self.config, **kwargs)
+
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class JointMAECategoryEmbedding(nn.Module):
+    """Embedding of the object category; zero where it is not given."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        self.num_categories = config.num_categories
+        self.fc = nn.Linear(config.num_categories, config.category_embedding_size, bias=False)
+        self.norm = nn.BatchNorm1d(config.category_embedding_size)
+
+    def forward(self, category: Tensor | None, features: Tensor) -> Tensor:
+        one_hot = features.new_zeros(features.shape[0], self.num_categories)
+        if category is not None:
+            one_hot = nn.functional.one_hot(category, self.num_categories).to(features.dtype)
+        embedding = nn.functional.leaky_relu(self.norm(self.fc(one_hot)), negative_slope=0.2)
+        return embedding * one_hot.sum(dim=1, keepdim=True)
+
+
+class JointMAESegmentationHead(nn.Module):
+    """Segmentation head of Point-MAE: features of three blocks, carried to the points, beside global features."""
+
+    def __init__(self, config: JointMAEConfig):
+        super().__init__()
+        feature_size = len(config.out_indices) * config.hidden_size
+        propagation_sizes, hidden_sizes = config.propagation_hidden_sizes, config.segmentation_hidden_sizes
+        self.category_embedding = JointMAECategoryEmbedding(config)
+        self.propagation1 = JointMAEPointwiseLayer(feature_size + 3, propagation_sizes[0])
+        self.propagation2 = JointMAEPointwiseLayer(*propagation_sizes)
+        joint_size = propagation_sizes[1] + 2 * feature_size + config.category_embedding_size
+        self.hidden1 = JointMAEPointwiseLayer(joint_size, hidden_sizes[0])
+        self.hidden2 = JointMAEPointwiseLayer(*hidden_sizes)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.out_proj = nn.Linear(hidden_sizes[1], config.num_labels)
+
+    def forward(self, features: Tensor, points: Tensor, centers: Tensor, category: Tensor | None) -> Tensor:
+        category_features = self.category_embedding(category, features)
+        global_features = torch.cat([features.amax(dim=1), features.mean(dim=1), category_features], dim=-1)
+        carried = interpolate_features(points, centers, features)
+        local = self.propagation2(self.propagation1(torch.cat([carried, points.to(features.dtype)], dim=-1)))
+        joint = torch.cat([local, global_features[:, None].expand(-1, points.shape[1], -1)], dim=-1)
+        return self.out_proj(self.hidden2(self.dropout(self.hidden1(joint))))
+
+
+@auto_docstring(
+    custom_intro="""
+    Joint-MAE with the part segmentation head of Point-MAE on each point, e.g. for ShapeNetPart.
+    """
+)
+class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
+    def __init__(self, config: JointMAEConfig):
+        super().__init__(config)
+        self.loss_type = "ForTokenClassification"
+        self.num_labels = config.num_labels
+        self.jointmae = JointMAEModel(config, add_2d_branch=False)
+        self.segmenter = JointMAESegmentationHead(config)
+
+        self.post_init()
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        points: Tensor,
+        category: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TokenClassifierOutput:
+        r"""
+        points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
+            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+        category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+            Object category of each cloud, in `[0, num_categories)`; without it its embedding is zero.
+        labels (`torch.LongTensor` of shape `(batch_size, num_points)`, *optional*):
+            Part of each point, in `[0, num_labels)`; -100 is left out of the loss.
+
+        Example:
+
+        ```python
+        >>> import torch
+        >>> from jointmae_hf import JointMAEConfig, JointMAEForPointCloudSegmentation
+
+        >>> config = JointMAEConfig.from_preset("jointmae-small", num_labels=50)
+        >>> model = JointMAEForPointCloudSegmentation(config).eval()
+        >>> model(torch.rand(2, 2048, 3), category=torch.tensor([0, 3])).logits.shape
+        torch.Size([2, 2048, 50])
+        ```"""
+        if category is not None and category.shape != points.shape[:1]:
+            raise ValueError(f"`category` must have shape (batch_size,), got {tuple(category.shape)}.")
+        outputs = self.jointmae(points, **kwargs)
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        features = torch.cat([self.jointmae.layernorm(feature_map) for feature_map in outputs.feature_maps], dim=-1)
+        logits = self.segmenter(features, points, outputs.centers, category)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits, labels, self.config, **kwargs)
+
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+    def post_process(self, outputs: TokenClassifierOutput, category: Tensor | None = None) -> Tensor:
+        """Turn logits into part labels, with a category only into labels that it has.
+
+        Args:
+            outputs (`TokenClassifierOutput`):
+                Output of the model.
+            category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                Object category of each cloud; needs `config.category_labels`.
+
+        Returns:
+            `torch.LongTensor` of shape `(batch_size, num_points)`: Part of each point.
+
+        Raises:
+            ValueError: If a category is given but the configuration does not say which labels it has.
+        """
+        logits = outputs.logits
+        if category is None:
+            return logits.argmax(dim=-1)
+        if self.config.category_labels is None:
+            raise ValueError("`category` must be None without `config.category_labels`, got a tensor.")
+        allowed = logits.new_zeros(self.config.num_categories, logits.shape[-1], dtype=torch.bool)
+        for row, labels in enumerate(self.config.category_labels):
+            allowed[row, labels] = True
+        is_foreign = ~allowed[category][:, None]
+        return logits.masked_fill(is_foreign, torch.finfo(logits.dtype).min).argmax(dim=-1)
+
+
+__all__ = [
+    "JointMAEForPointCloudClassification",
+    "JointMAEForPointCloudSegmentation",
+    "JointMAEForPreTraining",
+    "JointMAEModel",
+    "JointMAEPreTrainedModel",
+]
