@@ -1,0 +1,119 @@
+"""Random numbers as a hash of (seed, epoch, index, stream), the same in any batch, order, process or device.
+
+There is no state: the numbers of a sample follow from its own index, so a resumed run repeats them exactly. The hash is
+the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). torch has no unsigned 64-bit arithmetic on every device,
+so it runs in int64, where products wrap around and the logical shift is an arithmetic one with the sign bits cleared.
+"""
+
+import math
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+
+class RandomStream(IntEnum):
+    """What the numbers are for; two streams of one sample are independent. The values never change."""
+
+    MASK_3D = 0
+    MASK_2D = 1
+    VIEW = 2
+    SCALE = 3
+    TRANSLATE = 4
+    ROTATE = 5
+    JITTER = 6
+    SUBSAMPLE = 7
+
+
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+_FIRST_FACTOR = 0xBF58476D1CE4E5B9
+_SECOND_FACTOR = 0x94D049BB133111EB
+
+
+def _to_int64(value: int) -> int:
+    """The signed 64-bit number with the bits of `value` modulo 2 ** 64."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _shift_right(bits: Tensor, count: int) -> Tensor:
+    """Logical right shift of int64."""
+    return (bits >> count) & ((1 << (64 - count)) - 1)
+
+
+def _mix(bits: Tensor) -> Tensor:
+    """SplitMix64's finalizer: every input bit changes half of the output bits."""
+    bits = (bits ^ _shift_right(bits, 30)) * _to_int64(_FIRST_FACTOR)
+    bits = (bits ^ _shift_right(bits, 27)) * _to_int64(_SECOND_FACTOR)
+    return bits ^ _shift_right(bits, 31)
+
+
+def counter_uniform(
+    seed: int, epoch: int, index: Tensor, stream: int | RandomStream, shape: tuple[int, ...]
+) -> Tensor:
+    """Draw uniform numbers for each sample of a batch.
+
+    Args:
+        seed (`int`):
+            Seed of the run; any integer, taken modulo 2 ** 64.
+        epoch (`int`):
+            Pass over the data.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Position of each sample in its dataset. The numbers are made on its device.
+        stream (`int` or `RandomStream`):
+            Purpose of the numbers.
+        shape (`tuple[int, ...]`):
+            Shape of the numbers of one sample. A smaller shape gives the first numbers of a larger one.
+
+    Returns:
+        `torch.Tensor`: float32 of shape `(batch_size, *shape)` in [0, 1), multiples of 2 ** -24.
+
+    Raises:
+        TypeError: If `seed`, `epoch`, `stream` or `index` is not of an integer type.
+        ValueError: If `index` is not one-dimensional.
+
+    Example:
+        >>> counter_uniform(seed=0, epoch=3, index=torch.tensor([7, 8]), stream=RandomStream.SCALE, shape=(3,)).shape
+        torch.Size([2, 3])
+    """
+    for name, value in (("seed", seed), ("epoch", epoch), ("stream", stream)):
+        if not isinstance(value, int):
+            raise TypeError(f"`{name}` must be an int, got {value!r}.")
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
+        raise TypeError(f"`index` must be of an integer type, got {index.dtype}.")
+    if index.ndim != 1:
+        raise ValueError(f"`index` must have the shape (batch_size,), got {tuple(index.shape)}.")
+    gamma = _to_int64(_GOLDEN_GAMMA)
+    state = torch.full((1,), _to_int64(seed), dtype=torch.int64, device=index.device)
+    for word in (_to_int64(epoch), _to_int64(stream), index.to(torch.int64)):
+        state = _mix((state ^ word) + gamma)
+    counter = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=index.device)
+    bits = _shift_right(_mix(state[:, None] + counter * gamma), 40)
+    return (bits.to(torch.float32) * 2.0**-24).reshape(index.shape[0], *shape)
+
+
+def counter_normal(seed: int, epoch: int, index: Tensor, stream: int | RandomStream, shape: tuple[int, ...]) -> Tensor:
+    """Draw standard normal numbers for each sample of a batch, by the Box-Muller formula.
+
+    Args:
+        seed (`int`):
+            Seed of the run.
+        epoch (`int`):
+            Pass over the data.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Position of each sample in its dataset. The numbers are made on its device.
+        stream (`int` or `RandomStream`):
+            Purpose of the numbers.
+        shape (`tuple[int, ...]`):
+            Shape of the numbers of one sample.
+
+    Returns:
+        `torch.Tensor`: float32 of shape `(batch_size, *shape)`, within [-5.77, 5.77]. Devices agree up to the rounding of
+        their logarithm and cosine.
+
+    Raises:
+        TypeError: If `seed`, `epoch`, `stream` or `index` is not of an integer type.
+        ValueError: If `index` is not one-dimensional.
+    """
+    radius, angle = counter_uniform(seed, epoch, index, stream, (2, *shape)).unbind(dim=1)
+    return torch.sqrt(-2.0 * torch.log(1.0 - radius)) * torch.cos(2.0 * torch.pi * angle)

@@ -1,0 +1,158 @@
+"""Finding the files of a folder corpus: its splits, its classes, and a fingerprint of its state."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .readers import POINT_CLOUD_SUFFIXES
+
+
+logger = logging.getLogger(__name__)
+
+_SPLIT_OF_FOLDER = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class PointCloudFile:
+    """One file of a folder corpus.
+
+    Args:
+        path (`pathlib.Path`):
+            Where it is.
+        id (`str`):
+            Path below the corpus folder, with forward slashes.
+        class_name (`str`, *optional*):
+            Name of the folder that holds it; `None` if it lies directly in its split.
+    """
+
+    path: Path
+    id: str
+    class_name: str | None
+
+
+def _raise(error: OSError) -> None:
+    """Stop at a folder that cannot be listed; `os.walk` would pass over it."""
+    raise ValueError(f"`data_dir` must hold readable folders only, got: {error}") from error
+
+
+def _walk(folder: Path) -> list[Path]:
+    """All visible files below `folder`, links followed, in sorted order."""
+    files: list[Path] = []
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            raise ValueError(f"`data_dir` must reach every folder once, got a second way to {real}: {parent}.")
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(files)
+
+
+def _split_folders(data_dir: Path) -> dict[str, Path]:
+    """Folder of each split; `data_dir` itself is `train` when it holds no folder named after a split."""
+    entries = sorted(entry for entry in data_dir.iterdir() if not entry.name.startswith("."))
+    found: dict[str, Path] = {}
+    for entry in entries:
+        split = _SPLIT_OF_FOLDER.get(entry.name)
+        if split is None or not entry.is_dir():
+            continue
+        if split in found:
+            raise ValueError(f"`data_dir` must hold `val` or `validation`, got both in {data_dir}.")
+        found[split] = entry
+    if not found:
+        return {"train": data_dir}
+    strays = [entry.name for entry in entries if entry.is_dir() and entry not in found.values()]
+    strays += [entry.name for entry in entries if entry.suffix.lower() in POINT_CLOUD_SUFFIXES and entry.is_file()]
+    if strays:
+        raise ValueError(
+            f"`data_dir` must hold nothing beside its splits {sorted(found)}, got {strays}. Move them into a split."
+        )
+    return {split: found[split] for split in ("train", "validation", "test") if split in found}
+
+
+def find_point_cloud_files(data_dir: str | Path) -> dict[str, list[PointCloudFile]]:
+    """List the clouds of a folder corpus without reading them.
+
+    Hidden files are ignored; files of unknown formats are named in a warning.
+
+    Args:
+        data_dir (`str` or `pathlib.Path`):
+            Folder with sub-folders `train`, `validation` (or `val`) and `test`, at least one of them; any other folder is
+            one split `train`.
+
+    Returns:
+        `dict[str, list[PointCloudFile]]`: Files of each split, sorted by path.
+
+    Raises:
+        ValueError: If `data_dir` is not a folder, a split is empty, something lies beside the splits, a file or folder
+            cannot be read, or only some of the files lie in a class folder.
+    """
+    data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.")
+    splits: dict[str, list[PointCloudFile]] = {}
+    ignored: list[str] = []
+    for split, folder in _split_folders(data_dir).items():
+        splits[split] = []
+        for path in _walk(folder):
+            relative = path.relative_to(data_dir).as_posix()
+            if path.suffix.lower() not in POINT_CLOUD_SUFFIXES:
+                ignored.append(relative)
+                continue
+            if not path.is_file():
+                raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
+            class_name = None if path.parent == folder else path.parent.name
+            splits[split].append(PointCloudFile(path, relative, class_name))
+        if not splits[split]:
+            raise ValueError(
+                f"`data_dir` must hold files that end in {', '.join(POINT_CLOUD_SUFFIXES)}, got none in {folder}."
+            )
+    if ignored:
+        logger.warning("Ignored %d files of other formats in %s: %s", len(ignored), data_dir, ", ".join(ignored[:5]))
+    _check_all_or_none_have_a_class(splits)
+    return splits
+
+
+def _check_all_or_none_have_a_class(splits: dict[str, list[PointCloudFile]]) -> None:
+    """Raise unless every file or no file lies in a class folder."""
+    files = [file for split in splits.values() for file in split]
+    without = [file.id for file in files if file.class_name is None]
+    if without and len(without) < len(files):
+        raise ValueError(
+            f"`data_dir` must hold all its files in class folders or none, got {len(without)} of {len(files)} outside, "
+            f"such as {without[0]}."
+        )
+
+
+def class_names_of(splits: dict[str, list[PointCloudFile]]) -> list[str] | None:
+    """Sort the class names of all splits.
+
+    Args:
+        splits (`dict[str, list[PointCloudFile]]`):
+            From `find_point_cloud_files`.
+
+    Returns:
+        `list[str]`: Names in the order of their labels, or `None` for a corpus without classes.
+    """
+    names = {file.class_name for files in splits.values() for file in files if file.class_name is not None}
+    return sorted(names) or None
+
+
+def folder_state(splits: dict[str, list[PointCloudFile]]) -> list[tuple[str, str, int, int]]:
+    """Describe the files so that any change of the tree changes the description.
+
+    Args:
+        splits (`dict[str, list[PointCloudFile]]`):
+            From `find_point_cloud_files`.
+
+    Returns:
+        `list[tuple[str, str, int, int]]`: Split, id, size in bytes and time of change in nanoseconds of every file.
+    """
+    state = []
+    for split, files in splits.items():
+        for file in files:
+            status = file.path.stat()
+            state.append((split, file.id, status.st_size, status.st_mtime_ns))
+    return state

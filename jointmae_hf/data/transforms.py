@@ -1,0 +1,240 @@
+"""Augmentations of a batch of clouds, on the device of the points.
+
+Each takes `(points, *, epoch, index)` and returns new points. What it draws depends on its `seed`, on `epoch` and on the
+sample's `index` alone, see `counter_random`; give two transforms of one kind different seeds.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .counter_random import RandomStream, counter_normal, counter_uniform
+
+
+class Transform(Protocol):
+    """What `Compose` accepts."""
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the changed points of shape `(batch_size, num_points, 3)`."""
+        ...
+
+
+def _check_batch(points: Tensor, index: Tensor) -> Tensor:
+    """Raise unless `points` and `index` fit; return `index` on the device of `points`."""
+    if points.ndim != 3 or points.shape[-1] != 3:
+        raise ValueError(f"`points` must have the shape (batch_size, num_points, 3), got {tuple(points.shape)}.")
+    if not points.is_floating_point():
+        raise TypeError(f"`points` must be of a floating type, got {points.dtype}.")
+    if index.shape != points.shape[:1]:
+        raise ValueError(
+            f"`index` must have one entry per cloud, got {tuple(index.shape)} and {points.shape[0]} clouds."
+        )
+    return index.to(points.device)
+
+
+class ScaleAndTranslate:
+    """Stretch each axis by U(low, high), then shift it by U(-shift, shift). Defaults: Point-MAE's.
+
+    Args:
+        low (`float`, *optional*, defaults to 2/3):
+            Least scale.
+        high (`float`, *optional*, defaults to 3/2):
+            Largest scale.
+        shift (`float`, *optional*, defaults to 0.2):
+            Largest shift, in units of `points`.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Raises:
+        ValueError: If not `0 < low <= high`, or `shift` is negative.
+    """
+
+    def __init__(self, low: float = 2.0 / 3.0, high: float = 3.0 / 2.0, shift: float = 0.2, seed: int = 0) -> None:
+        if not 0.0 < low <= high:
+            raise ValueError(f"`low` must be positive and not exceed `high`, got {low} and {high}.")
+        if shift < 0.0:
+            raise ValueError(f"`shift` must not be negative, got {shift}.")
+        self.low, self.high, self.shift, self.seed = low, high, shift, seed
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the stretched and shifted points of shape `(batch_size, num_points, 3)`."""
+        index = _check_batch(points, index)
+        scale = self.low + (self.high - self.low) * counter_uniform(
+            self.seed, epoch, index, RandomStream.SCALE, (1, 3)
+        )
+        shift = self.shift * (2.0 * counter_uniform(self.seed, epoch, index, RandomStream.TRANSLATE, (1, 3)) - 1.0)
+        return points * scale.to(points.dtype) + shift.to(points.dtype)
+
+    def __repr__(self) -> str:
+        return f"ScaleAndTranslate(low={self.low}, high={self.high}, shift={self.shift}, seed={self.seed})"
+
+
+class RotateUp:
+    """Turn about the up axis y by an angle from the full circle.
+
+    Args:
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the turned points of shape `(batch_size, num_points, 3)`."""
+        index = _check_batch(points, index)
+        angle = 2.0 * torch.pi * counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (1,))
+        cosine, sine = torch.cos(angle).to(points.dtype), torch.sin(angle).to(points.dtype)
+        x, y, z = points.unbind(dim=-1)
+        return torch.stack([cosine * x + sine * z, y, cosine * z - sine * x], dim=-1)
+
+    def __repr__(self) -> str:
+        return f"RotateUp(seed={self.seed})"
+
+
+class RandomRotate:
+    """Turn by a rotation drawn uniformly from all rotations. Source: Shoemake, Graphics Gems III, 1992.
+
+    Args:
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def rotations(self, epoch: int, index: Tensor) -> Tensor:
+        """Draw the rotation matrices.
+
+        Args:
+            epoch (`int`):
+                Pass over the data.
+            index (`torch.LongTensor` of shape `(batch_size,)`):
+                Position of each sample in its dataset.
+
+        Returns:
+            `torch.Tensor`: float32 of shape `(batch_size, 3, 3)`, to be multiplied from the left of column vectors.
+        """
+        share, first, second = counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (3,)).unbind(dim=-1)
+        first, second = 2.0 * torch.pi * first, 2.0 * torch.pi * second
+        low, high = torch.sqrt(1.0 - share), torch.sqrt(share)
+        w, x, y, z = high * torch.cos(second), low * torch.sin(first), low * torch.cos(first), high * torch.sin(second)
+        rows = [
+            torch.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)], dim=-1),
+            torch.stack([2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)], dim=-1),
+            torch.stack([2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)], dim=-1),
+        ]
+        return torch.stack(rows, dim=1)
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the turned points of shape `(batch_size, num_points, 3)`."""
+        rotations = self.rotations(epoch, _check_batch(points, index)).to(points.dtype)
+        # Written out, because a matrix product on CUDA may run in TF32, which keeps three digits.
+        return (points[:, :, None, :] * rotations[:, None]).sum(dim=-1)
+
+    def __repr__(self) -> str:
+        return f"RandomRotate(seed={self.seed})"
+
+
+class Jitter:
+    """Add normal noise to every coordinate.
+
+    Args:
+        std (`float`, *optional*, defaults to 0.01):
+            Standard deviation, in units of `points`.
+        clip (`float`, *optional*, defaults to 0.05):
+            Largest displacement of a coordinate.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Raises:
+        ValueError: If `std` or `clip` is negative.
+    """
+
+    def __init__(self, std: float = 0.01, clip: float = 0.05, seed: int = 0) -> None:
+        if std < 0.0 or clip < 0.0:
+            raise ValueError(f"`std` and `clip` must not be negative, got {std} and {clip}.")
+        self.std, self.clip, self.seed = std, clip, seed
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the displaced points of shape `(batch_size, num_points, 3)`."""
+        index = _check_batch(points, index)
+        noise = counter_normal(self.seed, epoch, index, RandomStream.JITTER, tuple(points.shape[1:]))
+        return points + (self.std * noise).clamp(-self.clip, self.clip).to(points.dtype)
+
+    def __repr__(self) -> str:
+        return f"Jitter(std={self.std}, clip={self.clip}, seed={self.seed})"
+
+
+class RandomSubsample:
+    """Keep a random subset of the points, without repeats, in random order.
+
+    Args:
+        num_points (`int`):
+            Points to keep.
+        seed (`int`, *optional*, defaults to 0):
+            Seed.
+
+    Raises:
+        ValueError: If `num_points` is not positive.
+    """
+
+    def __init__(self, num_points: int, seed: int = 0) -> None:
+        if num_points < 1:
+            raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
+        self.num_points, self.seed = num_points, seed
+
+    def indices(self, num_points: int, *, epoch: int, index: Tensor) -> Tensor:
+        """Say which points are kept, so that labels per point can follow them by `labels.gather(1, indices)`.
+
+        Args:
+            num_points (`int`):
+                Points of the clouds before.
+            epoch (`int`):
+                Pass over the data.
+            index (`torch.LongTensor` of shape `(batch_size,)`):
+                Position of each sample in its dataset.
+
+        Returns:
+            `torch.LongTensor`: Positions of shape `(batch_size, self.num_points)` in the clouds before.
+
+        Raises:
+            ValueError: If the clouds have too few points.
+        """
+        if num_points < self.num_points:
+            raise ValueError(f"`num_points` of the clouds must be at least {self.num_points}, got {num_points}.")
+        order = counter_uniform(self.seed, epoch, index, RandomStream.SUBSAMPLE, (num_points,))
+        # Stable, because equal keys occur among 2 ** 24 values and every device must order them alike.
+        return torch.argsort(order, dim=1, stable=True)[:, : self.num_points]
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the kept points of shape `(batch_size, self.num_points, 3)`."""
+        index = _check_batch(points, index)
+        kept = self.indices(points.shape[1], epoch=epoch, index=index)
+        return points.gather(1, kept[..., None].expand(-1, -1, 3))
+
+    def __repr__(self) -> str:
+        return f"RandomSubsample(num_points={self.num_points}, seed={self.seed})"
+
+
+class Compose:
+    """Apply transforms one after the other.
+
+    Args:
+        transforms (`Sequence[Transform]`):
+            Applied from first to last; none leaves the points alone.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = tuple(transforms)
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the points of shape `(batch_size, num_points, 3)` after all transforms."""
+        for transform in self.transforms:
+            points = transform(points, epoch=epoch, index=index)
+        return points
+
+    def __repr__(self) -> str:
+        return f"Compose([{', '.join(map(repr, self.transforms))}])"

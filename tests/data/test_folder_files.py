@@ -1,0 +1,120 @@
+import os
+
+import numpy as np
+import pytest
+
+from jointmae_hf.data.folder_files import class_names_of, find_point_cloud_files, folder_state
+
+
+def add(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.zeros((2, 3), np.float32))
+
+
+def test_find_lists_one_split_when_no_folder_is_named_after_a_split(cloud_folder):
+    splits = find_point_cloud_files(cloud_folder)
+    assert [file.id for file in splits["train"]] == [
+        "chair/a.npy", "chair/b.npy", "table/a.npy", "table/deep/chair/c.npy"
+    ]  # fmt: skip
+    assert list(splits) == ["train"]
+
+
+def test_class_is_the_folder_that_holds_the_file(cloud_folder):
+    splits = find_point_cloud_files(cloud_folder)
+    assert [file.class_name for file in splits["train"]] == ["chair", "chair", "table", "chair"]
+    assert class_names_of(splits) == ["chair", "table"]
+
+
+def test_find_takes_split_folders_in_the_usual_order(tmp_path):
+    for split in ("test", "val", "train"):
+        add(tmp_path / split / "cup" / "a.npy")
+    assert list(find_point_cloud_files(tmp_path)) == ["train", "validation", "test"]
+
+
+def test_class_names_cover_all_splits(tmp_path):
+    add(tmp_path / "train" / "cup" / "a.npy")
+    add(tmp_path / "test" / "bed" / "a.npy")
+    assert class_names_of(find_point_cloud_files(tmp_path)) == ["bed", "cup"]
+
+
+@pytest.mark.parametrize("place", [".", "train"])
+def test_files_without_a_folder_have_no_class(tmp_path, place):
+    add(tmp_path / place / "a.npy")
+    assert class_names_of(find_point_cloud_files(tmp_path)) is None
+
+
+def test_find_ignores_hidden_files_and_folders(cloud_folder):
+    (cloud_folder / "chair" / "._a.npy").write_bytes(b"")
+    add(cloud_folder / ".trash" / "b.npy")
+    assert len(find_point_cloud_files(cloud_folder)["train"]) == 4
+
+
+def test_find_warns_of_files_of_other_formats(cloud_folder, caplog):
+    (cloud_folder / "readme.txt").write_text("text")
+    find_point_cloud_files(cloud_folder)
+    assert "Ignored 1 files of other formats" in caplog.text
+    assert "readme.txt" in caplog.text
+
+
+def test_find_follows_links_to_folders(cloud_folder, tmp_path):
+    add(tmp_path / "elsewhere" / "d.npy")
+    (cloud_folder / "lamp").symlink_to(tmp_path / "elsewhere")
+    assert class_names_of(find_point_cloud_files(cloud_folder)) == ["chair", "lamp", "table"]
+
+
+def test_find_refuses_a_link_to_its_own_parent(cloud_folder):
+    (cloud_folder / "loop").symlink_to(cloud_folder)
+    with pytest.raises(ValueError, match="`data_dir` must reach every folder once"):
+        find_point_cloud_files(cloud_folder)
+
+
+def test_find_refuses_a_broken_link(cloud_folder):
+    (cloud_folder / "chair" / "z.npy").symlink_to(cloud_folder / "nothing.npy")
+    with pytest.raises(ValueError, match=r"z\.npy` must be a regular file"):
+        find_point_cloud_files(cloud_folder)
+
+
+def test_find_refuses_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(ValueError, match=r"`data_dir` must be an existing folder, got .*absent"):
+        find_point_cloud_files(tmp_path / "absent")
+
+
+def test_find_refuses_an_empty_split(tmp_path):
+    add(tmp_path / "train" / "cup" / "a.npy")
+    (tmp_path / "test").mkdir()
+    with pytest.raises(ValueError, match=r"files that end in \.npy.*, got none in .*test"):
+        find_point_cloud_files(tmp_path)
+
+
+def test_find_refuses_both_names_of_the_validation_split(tmp_path):
+    add(tmp_path / "val" / "a.npy")
+    add(tmp_path / "validation" / "a.npy")
+    with pytest.raises(ValueError, match="`val` or `validation`, got both"):
+        find_point_cloud_files(tmp_path)
+
+
+@pytest.mark.parametrize("stray", ["valid/a.npy", "a.npy"])
+def test_find_refuses_what_lies_beside_the_splits(tmp_path, stray):
+    add(tmp_path / "train" / "a.npy")
+    add(tmp_path / stray)
+    with pytest.raises(ValueError, match="nothing beside its splits"):
+        find_point_cloud_files(tmp_path)
+
+
+def test_find_refuses_classes_for_some_files_only(cloud_folder):
+    add(cloud_folder / "lost.npy")
+    with pytest.raises(ValueError, match=r"class folders or none, got 1 of 5 outside, such as lost\.npy"):
+        find_point_cloud_files(cloud_folder)
+
+
+@pytest.mark.parametrize("change", ["time", "size", "name"])
+def test_folder_state_changes_with_any_file(cloud_folder, change):
+    before = folder_state(find_point_cloud_files(cloud_folder))
+    path = cloud_folder / "chair" / "a.npy"
+    if change == "time":
+        os.utime(path, ns=(0, 1))
+    elif change == "size":
+        path.write_bytes(path.read_bytes() + b"0")
+    else:
+        path.rename(path.with_name("other.npy"))
+    assert folder_state(find_point_cloud_files(cloud_folder)) != before

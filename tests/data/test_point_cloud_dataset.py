@@ -1,0 +1,128 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from datasets import Array2D, Dataset, Features, concatenate_datasets
+
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+
+
+def assert_equals_formatted_reading(dataset):
+    fast, slow = PointCloudDataset(dataset), dataset.with_format("numpy")
+    assert len(fast) == len(slow)
+    for index in range(len(slow)):
+        sample, row = fast[index], slow[index]
+        assert sample["index"] == index
+        np.testing.assert_array_equal(sample["points"], row["points"])
+        assert sample.get("labels") == row.get("label")
+        np.testing.assert_array_equal(sample.get("part_labels"), row.get("part_labels"))
+
+
+SELECTIONS = {
+    "whole": lambda dataset: dataset,
+    "slice": lambda dataset: dataset.select(range(1, len(dataset) - 1)),
+    "rows": lambda dataset: dataset.select([2, 0, 2]),
+    "shuffled": lambda dataset: dataset.shuffle(seed=0),
+    "slice of shuffled": lambda dataset: dataset.shuffle(seed=0).select(range(1, 3)),
+    "joined": lambda dataset: concatenate_datasets([dataset, dataset.select([1, 0])]),
+    "none": lambda dataset: dataset.select([]),
+}
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_samples_equal_formatted_reading_when_clouds_have_one_size(shapes, selection):
+    assert_equals_formatted_reading(SELECTIONS[selection](shapes["train"]))
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_samples_equal_formatted_reading_when_clouds_differ_in_size(sizes_dataset, selection):
+    assert_equals_formatted_reading(SELECTIONS[selection](sizes_dataset))
+
+
+def test_samples_are_views_of_the_arrow_file(shapes):
+    points = PointCloudDataset(shapes["train"])[3]["points"]
+    assert points.dtype == np.float32
+    assert not points.flags.owndata
+    assert not points.flags.writeable
+
+
+def test_samples_leave_out_missing_columns(shapes):
+    dataset = shapes["train"].remove_columns(["label", "part_labels"])
+    assert set(PointCloudDataset(dataset)[0]) == {"points", "index"}
+
+
+def test_samples_ignore_the_format_of_the_dataset(shapes):
+    sample = PointCloudDataset(shapes["train"].with_format("torch", columns=["id"]))[0]
+    assert isinstance(sample["points"], np.ndarray)
+
+
+def test_half_precision_is_read_as_float32():
+    features = Features({"points": Array2D((4, 3), "float16")})
+    points = np.arange(12, dtype=np.float16).reshape(1, 4, 3)
+    sample = PointCloudDataset(Dataset.from_dict({"points": points}, features=features))[0]
+    assert sample["points"].dtype == np.float32
+    np.testing.assert_array_equal(sample["points"], points[0])
+
+
+def test_getitems_equals_getitem(shapes):
+    dataset = PointCloudDataset(shapes["train"])
+    for sample, index in zip(dataset.__getitems__([4, 1]), (4, 1), strict=True):
+        np.testing.assert_array_equal(sample["points"], dataset[index]["points"])
+
+
+def test_negative_index_counts_from_the_end(shapes):
+    assert PointCloudDataset(shapes["train"])[-1]["index"] == 23
+
+
+@pytest.mark.parametrize("index", [24, -25])
+def test_index_outside_raises_index_error(shapes, index):
+    with pytest.raises(IndexError, match=f"`index` must be between -24 and 23, got {index}"):
+        PointCloudDataset(shapes["train"])[index]
+
+
+def test_pickle_carries_no_points(shapes):
+    dataset = PointCloudDataset(shapes["train"].select([5, 2]))
+    data = pickle.dumps(dataset)
+    np.testing.assert_array_equal(pickle.loads(data)[1]["points"], dataset[1]["points"])
+
+
+def test_data_loader_with_workers_equals_the_main_process(shapes):
+    dataset = PointCloudDataset(shapes["train"])
+    batches = [
+        next(iter(torch.utils.data.DataLoader(dataset, 8, collate_fn=PointCloudCollator(), num_workers=workers)))
+        for workers in (0, 1)
+    ]
+    assert torch.equal(batches[0]["points"], batches[1]["points"])
+
+
+def test_several_splits_are_refused(shapes):
+    with pytest.raises(TypeError, match=r"`dataset` must be one split, a `datasets\.Dataset`, got DatasetDict"):
+        PointCloudDataset(shapes)
+
+
+def test_missing_points_are_refused(shapes):
+    with pytest.raises(ValueError, match="`dataset` must have a column `points`, got"):
+        PointCloudDataset(shapes["train"].remove_columns("points"))
+
+
+def test_points_of_another_feature_are_refused():
+    with pytest.raises(ValueError, match="`points` must be `Array2D"):
+        PointCloudDataset(Dataset.from_dict({"points": [[[0.0, 0.0, 0.0]]]}))
+
+
+def test_arrays_that_contradict_their_feature_are_refused():
+    features = Features({"points": Array2D((None, 3), "float32")})
+    wide = Dataset.from_dict({"points": [np.zeros((4, 6), np.float32)]}, features=features)
+    with pytest.raises(ValueError, match=r"must hold arrays \(num_points, 3\), got other widths"):
+        PointCloudDataset(wide)
+
+
+@pytest.mark.parametrize("column", ["points", "label"])
+def test_missing_values_are_refused(shapes, column):
+    rows = shapes["train"].select([0, 1]).to_dict()
+    rows[column][1] = None
+    with pytest.raises(
+        ValueError, match=f"column `{column}` must hold .*no.* nulls|column `{column}` .*without nulls"
+    ):
+        PointCloudDataset(Dataset.from_dict(rows, features=shapes["train"].features))

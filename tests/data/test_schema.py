@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from datasets import Array2D, ClassLabel, Dataset, List, Value
+
+from jointmae_hf.data import point_cloud_features, point_cloud_table
+
+
+def make_clouds(*sizes):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(size, 3)).astype(np.float32) for size in sizes]
+
+
+def test_features_hold_all_columns_when_classes_and_parts_exist():
+    features = point_cloud_features(8, ["a", "b"], has_part_labels=True)
+    assert features["points"] == Array2D((8, 3), "float32")
+    assert features["label"] == ClassLabel(names=["a", "b"])
+    assert features["part_labels"] == List(Value("uint8"))
+    assert list(features) == ["points", "label", "part_labels", "id"]
+
+
+def test_features_hold_points_and_id_alone_by_default():
+    assert list(point_cloud_features()) == ["points", "id"]
+
+
+def test_features_refuse_a_size_of_zero():
+    with pytest.raises(ValueError, match="`num_points` must be at least 1, got 0"):
+        point_cloud_features(0)
+
+
+def test_table_reads_back_what_was_written():
+    clouds, parts = make_clouds(2, 5), [np.array([0, 1], np.uint8), np.arange(5, dtype=np.uint8)]
+    features = point_cloud_features(None, ["a", "b"], has_part_labels=True)
+    dataset = Dataset(point_cloud_table(features, clouds, ["x", "y"], [1, 0], parts)).with_format("numpy")
+    assert dataset.features == features
+    for row, cloud, part in zip(dataset, clouds, parts, strict=True):
+        np.testing.assert_array_equal(row["points"], cloud)
+        np.testing.assert_array_equal(row["part_labels"], part)
+    assert dataset["label"][:].tolist() == [1, 0]
+
+
+def test_table_refuses_a_column_that_features_lack():
+    with pytest.raises(ValueError, match="`label` must be given if and only if"):
+        point_cloud_table(point_cloud_features(), make_clouds(2), ["x"], labels=[0])
+
+
+def test_table_refuses_a_column_of_another_length():
+    with pytest.raises(ValueError, match="`id` must have one entry per cloud, got 2 and 1"):
+        point_cloud_table(point_cloud_features(), make_clouds(2), ["x", "y"])
+
+
+@pytest.mark.parametrize("cloud", [np.zeros((4, 2), np.float32), np.zeros((4, 3)), np.zeros(3, np.float32)])
+def test_table_refuses_clouds_of_another_type(cloud):
+    with pytest.raises(ValueError, match="`points` must be float32 arrays"):
+        point_cloud_table(point_cloud_features(), [cloud], ["x"])
+
+
+def test_table_refuses_a_size_that_features_exclude():
+    with pytest.raises(ValueError, match="must hold 4 points as `features` say, got 5"):
+        point_cloud_table(point_cloud_features(4), make_clouds(4, 5), ["x", "y"])
+
+
+def test_table_refuses_part_labels_of_another_length():
+    features = point_cloud_features(has_part_labels=True)
+    with pytest.raises(ValueError, match="`part_labels` must have one entry per point"):
+        point_cloud_table(features, make_clouds(4), ["x"], part_labels=[np.zeros(3, np.uint8)])

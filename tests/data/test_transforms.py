@@ -1,0 +1,186 @@
+import pytest
+import torch
+
+from jointmae_hf.data import Compose, Jitter, RandomRotate, RandomSubsample, RotateUp, ScaleAndTranslate
+
+
+ALL = [ScaleAndTranslate(), RotateUp(), RandomRotate(), Jitter(), RandomSubsample(16)]
+each = pytest.mark.parametrize("transform", ALL, ids=lambda transform: type(transform).__name__)
+INDEX = torch.arange(8)
+
+
+@pytest.fixture
+def points():
+    return torch.rand(8, 32, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+
+
+@each
+def test_transform_does_not_change_its_input(transform, points):
+    before = points.clone()
+    assert transform(points, epoch=0, index=INDEX) is not points
+    assert torch.equal(points, before)
+
+
+@each
+def test_transform_repeats_for_the_same_epoch_and_index_only(transform, points):
+    first = transform(points, epoch=1, index=INDEX)
+    assert torch.equal(first, transform(points, epoch=1, index=INDEX))
+    assert not torch.equal(first, transform(points, epoch=2, index=INDEX))
+    assert not torch.equal(first, transform(points, epoch=1, index=INDEX + 8))
+
+
+@each
+def test_transform_changes_with_its_seed(transform, points):
+    other = type(transform)(**{**vars(transform), "seed": 1})
+    assert not torch.equal(transform(points, epoch=0, index=INDEX), other(points, epoch=0, index=INDEX))
+
+
+@each
+def test_transform_treats_each_cloud_alone(transform, points):
+    alone = transform(points[3:4], epoch=0, index=INDEX[3:4])
+    assert torch.equal(transform(points, epoch=0, index=INDEX)[3:4], alone)
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_transform_keeps_the_type(transform, points, dtype):
+    assert transform(points.to(dtype), epoch=0, index=INDEX).dtype == dtype
+
+
+@each
+def test_transform_repr_builds_it_again(transform, points):
+    again = eval(repr(transform))
+    assert torch.equal(transform(points, epoch=0, index=INDEX), again(points, epoch=0, index=INDEX))
+
+
+@each
+@pytest.mark.parametrize("shape", [(32, 3), (8, 32, 4)])
+def test_transform_refuses_points_of_another_shape(transform, shape):
+    with pytest.raises(ValueError, match="`points` must have the shape"):
+        transform(torch.zeros(shape), epoch=0, index=INDEX)
+
+
+def test_transform_refuses_integer_points(points):
+    with pytest.raises(TypeError, match=r"`points` must be of a floating type, got torch\.int64"):
+        Jitter()(points.long(), epoch=0, index=INDEX)
+
+
+def test_transform_refuses_an_index_of_another_length(points):
+    with pytest.raises(ValueError, match=r"`index` must have one entry per cloud, got \(3,\) and 8 clouds"):
+        Jitter()(points, epoch=0, index=INDEX[:3])
+
+
+def test_scale_and_translate_stays_in_its_ranges():
+    corners = torch.tensor([[0.0, 0, 0], [1.0, 1, 1]]).expand(2000, 2, 3)
+    moved = ScaleAndTranslate()(corners, epoch=0, index=torch.arange(2000))
+    shift, scale = moved[:, 0], moved[:, 1] - moved[:, 0]
+    assert shift.abs().max() <= 0.2
+    assert shift.abs().max() > 0.19
+    assert scale.min() == pytest.approx(2 / 3, abs=0.01)
+    assert scale.max() == pytest.approx(3 / 2, abs=0.01)
+
+
+def test_scale_and_translate_draws_each_axis_alone():
+    moved = ScaleAndTranslate(shift=0.0)(torch.ones(1, 1, 3), epoch=0, index=INDEX[:1])
+    assert len(set(moved.flatten().tolist())) == 3
+
+
+def test_rotate_up_keeps_heights_and_norms(points):
+    turned = RotateUp()(points, epoch=0, index=INDEX)
+    assert torch.equal(turned[..., 1], points[..., 1])
+    torch.testing.assert_close(turned.norm(dim=-1), points.norm(dim=-1))
+
+
+def test_rotate_up_covers_the_full_circle():
+    east = torch.tensor([1.0, 0, 0]).expand(4000, 1, 3)
+    turned = RotateUp()(east, epoch=0, index=torch.arange(4000))[:, 0]
+    angles = torch.atan2(turned[:, 2], turned[:, 0])
+    counts = torch.histc(angles, bins=8, min=-torch.pi, max=torch.pi)
+    assert counts.min() > 400
+
+
+def test_rotate_up_is_no_mirror_image():
+    basis = torch.eye(3).expand(8, 3, 3)
+    torch.testing.assert_close(torch.linalg.det(RotateUp()(basis, epoch=0, index=INDEX)), torch.ones(8))
+
+
+def test_random_rotate_draws_rotations():
+    rotations = RandomRotate().rotations(0, torch.arange(100))
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(100, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(100))
+
+
+def test_random_rotate_is_uniform():
+    rotations = RandomRotate().rotations(0, torch.arange(20_000))
+    # For uniform rotations every entry has mean 0 and variance 1/3, and the trace has mean 0 and variance 1.
+    assert rotations.mean(dim=0).abs().max() < 0.02
+    torch.testing.assert_close(rotations.square().mean(dim=0), torch.full((3, 3), 1 / 3), atol=0.01, rtol=0)
+    trace = rotations.diagonal(dim1=1, dim2=2).sum(dim=-1)
+    assert trace.var().item() == pytest.approx(1.0, abs=0.04)
+
+
+def test_random_rotate_multiplies_points_by_its_rotations(points):
+    rotate = RandomRotate()
+    expected = points @ rotate.rotations(2, INDEX).mT
+    torch.testing.assert_close(rotate(points, epoch=2, index=INDEX), expected)
+
+
+def test_jitter_has_its_standard_deviation_and_its_limit():
+    noise = Jitter(std=0.02, clip=0.03)(torch.zeros(50, 500, 3), epoch=0, index=torch.arange(50))
+    assert noise.abs().max().item() == pytest.approx(0.03)
+    assert Jitter(std=0.02, clip=1.0)(torch.zeros(50, 500, 3), epoch=0, index=torch.arange(50)).std().item() == (
+        pytest.approx(0.02, rel=0.02)
+    )
+
+
+def test_subsample_keeps_points_without_repeats(points):
+    kept = RandomSubsample(16).indices(32, epoch=0, index=INDEX)
+    assert kept.shape == (8, 16)
+    assert all(len(set(row)) == 16 for row in kept.tolist())
+
+
+def test_subsample_chooses_every_point_equally_often():
+    kept = RandomSubsample(4).indices(8, epoch=0, index=torch.arange(4000))
+    counts = torch.bincount(kept.flatten(), minlength=8)
+    assert (counts - 2000).abs().max() < 150
+
+
+def test_subsample_indices_carry_part_labels_along(points):
+    subsample = RandomSubsample(16)
+    part_labels = (points[..., 0] > 0).long()
+    kept = subsample.indices(32, epoch=0, index=INDEX)
+    assert torch.equal(part_labels.gather(1, kept), (subsample(points, epoch=0, index=INDEX)[..., 0] > 0).long())
+
+
+def test_subsample_refuses_clouds_that_are_too_small(points):
+    with pytest.raises(ValueError, match="`num_points` of the clouds must be at least 64, got 32"):
+        RandomSubsample(64)(points, epoch=0, index=INDEX)
+
+
+def test_compose_applies_transforms_in_order(points):
+    compose = Compose([RandomSubsample(16), Jitter()])
+    expected = Jitter()(RandomSubsample(16)(points, epoch=0, index=INDEX), epoch=0, index=INDEX)
+    assert torch.equal(compose(points, epoch=0, index=INDEX), expected)
+
+
+def test_compose_of_nothing_returns_the_points(points):
+    assert torch.equal(Compose([])(points, epoch=0, index=INDEX), points)
+
+
+def test_compose_shows_its_transforms():
+    assert repr(Compose([RotateUp(), RandomRotate(seed=3)])) == "Compose([RotateUp(seed=0), RandomRotate(seed=3)])"
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: ScaleAndTranslate(low=0.0), "low"),
+        (lambda: ScaleAndTranslate(low=2.0, high=1.0), "low"),
+        (lambda: ScaleAndTranslate(shift=-1.0), "shift"),
+        (lambda: Jitter(std=-1.0), "std"),
+        (lambda: RandomSubsample(0), "num_points"),
+    ],
+)
+def test_transform_names_the_option_when_it_is_wrong(build, name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        build()
