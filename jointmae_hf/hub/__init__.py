@@ -1,0 +1,7 @@
+"""Publishing on the Hugging Face Hub."""
+
+from .model_card import card_from_run, render_model_card
+from .model_card_facts import ModelCardFacts, TrainingData, facts_from_run
+
+
+__all__ = ["ModelCardFacts", "TrainingData", "card_from_run", "facts_from_run", "render_model_card"]

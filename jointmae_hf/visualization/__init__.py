@@ -1,0 +1,7 @@
+"""Pictures of point clouds, depth maps and reconstructions."""
+
+from .reconstruction_figure import reconstruction_figure, save_figure
+from .sphere_renderer import render_points
+
+
+__all__ = ["reconstruction_figure", "render_points", "save_figure"]
