@@ -1,0 +1,21 @@
+# Commands of a checkout with `pip install -e ".[dev]"`; `make` lists them. `.ci/run` runs all that must pass.
+.DEFAULT_GOAL := help
+.PHONY: help style test suite slow
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\): ## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+
+style: ## format, then lint and check types
+	ruff format .
+	ruff check --fix .
+	python -m mlinter jointmae_hf/model --no-progress
+	mypy
+
+test: ## the tests of every change: CPU, minutes
+	python -m pytest
+
+suite: ## the common tests of transformers, on our models
+	python -m pytest tests/transformers_suite -m suite
+
+slow: ## tests that take minutes, need a dataset, or load code in a fresh process
+	python -m pytest -m "slow or hub"
