@@ -9,7 +9,16 @@ from .readers import POINT_CLOUD_SUFFIXES, read_point_cloud
 from .schema import point_cloud_features, point_cloud_table
 from .shape_families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
 from .synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
-from .transforms import Compose, Jitter, RandomRotate, RandomSubsample, RotateUp, ScaleAndTranslate, Transform
+from .transforms import (
+    Compose,
+    Jitter,
+    Normalize,
+    RandomRotate,
+    RandomSubsample,
+    RotateUp,
+    ScaleAndTranslate,
+    Transform,
+)
 
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "SHAPE_PARTS",
     "Compose",
     "Jitter",
+    "Normalize",
     "PointCloudCollator",
     "PointCloudDataset",
     "PointCloudFolder",

@@ -1,7 +1,8 @@
 """Augmentations of a batch of clouds, on the device of the points.
 
 Each takes `(points, *, epoch, index)` and returns new points. What it draws depends on its `seed`, on `epoch` and on the
-sample's `index` alone, see `counter_random`; give two transforms of one kind different seeds.
+sample's `index` alone, see `counter_random`; give two transforms of one kind different seeds, and so `RotateUp` and
+`RandomRotate`, which share a stream.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from jointmae_hf.model.point_ops import bounding_sphere
 
 from .counter_random import RandomStream, counter_normal, counter_uniform
 
@@ -32,6 +35,19 @@ def _check_batch(points: Tensor, index: Tensor) -> Tensor:
             f"`index` must have one entry per cloud, got {tuple(index.shape)} and {points.shape[0]} clouds."
         )
     return index.to(points.device)
+
+
+class Normalize:
+    """Move each cloud to zero mean and scale it into the unit sphere, Point-MAE's `pc_norm`. Draws nothing."""
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the normalised points of shape `(batch_size, num_points, 3)`."""
+        _check_batch(points, index)
+        center, radius = bounding_sphere(points)
+        return (points - center) / radius
+
+    def __repr__(self) -> str:
+        return "Normalize()"
 
 
 class ScaleAndTranslate:

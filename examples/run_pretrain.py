@@ -1,0 +1,210 @@
+"""Pre-train Joint-MAE, draw reconstructions, and probe the encoder by a linear SVM.
+
+    accelerate launch examples/run_pretrain.py
+    accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
+
+Without a flag (`--recipe quick`): embedded procedural shapes, under 5 minutes on 2 CPU cores. Every flag of
+`transformers.TrainingArguments` is understood; it takes the place of the recipe's value.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
+
+from jointmae_hf import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining, JointMAEModel
+from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, load_point_clouds
+from jointmae_hf.evaluation import (
+    LinearProbeResult,
+    Result,
+    collect_run_facts,
+    extract_features,
+    linear_svm,
+    write_results,
+)
+from jointmae_hf.hub import TrainingData, card_from_run, publish
+from jointmae_hf.training import AUGMENTATIONS, RECIPES, JointMAETrainer, LossProgressCallback, PreTrainingRecipe
+from jointmae_hf.visualization import draw_reconstructions, save_figure
+
+
+@dataclass
+class ScriptArguments:
+    """Flags of this script beside those of `transformers.TrainingArguments`."""
+
+    recipe: str = field(default="quick", metadata={"help": f"Recipe: {', '.join(RECIPES)}."})
+    model: str | None = field(
+        default=None, metadata={"help": "Preset in place of the recipe's: jointmae-base, -small."}
+    )
+    config_overrides: str = field(
+        default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
+    )
+    data_dir: str | None = field(default=None, metadata={"help": "Folder of .npy clouds; by default embedded shapes."})
+    num_points: int | None = field(default=None, metadata={"help": "Points of a cloud in place of the recipe's."})
+    num_probe_train: int = field(
+        default=2000, metadata={"help": "Most training clouds of the linear SVM; 0 for none."}
+    )
+    num_probe_test: int = field(default=800, metadata={"help": "Most held-out clouds of the linear SVM."})
+    log_gradient_norms: bool = field(default=False, metadata={"help": "Log each loss's gradient at the encoder."})
+
+
+def parse_arguments() -> tuple[ScriptArguments, TrainingArguments, PreTrainingRecipe]:
+    """Read the flags, with the recipe's values as defaults."""
+    parser = HfArgumentParser((ScriptArguments, TrainingArguments))
+    script, _ = HfArgumentParser(ScriptArguments).parse_args_into_dataclasses(return_remaining_strings=True)
+    if script.recipe not in RECIPES:
+        parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
+    recipe = RECIPES[script.recipe]
+    parser.set_defaults(
+        output_dir=f"outputs/jointmae-{script.recipe}",
+        remove_unused_columns=False,
+        label_names=["points"],
+        prediction_loss_only=True,
+        logging_nan_inf_filter=False,
+        **{name: setting.value for name, setting in recipe.training.items()},
+    )
+    return *parser.parse_args_into_dataclasses(), recipe
+
+
+def load_corpus(script: ScriptArguments, recipe: PreTrainingRecipe, seed: int) -> DatasetDict:
+    """Splits `train`, `validation` and, where there is one, `test`."""
+    if script.data_dir is None:
+        options = {name: setting.value for name, setting in recipe.corpus.items()}
+        return load_point_clouds("synthetic_shapes", **options)
+    corpus = load_point_clouds("folder", data_dir=script.data_dir)
+    if "validation" not in corpus:
+        parts = corpus["train"].train_test_split(test_size=0.05, seed=seed)
+        corpus = DatasetDict({**corpus, "train": parts["train"], "validation": parts["test"]})
+    return corpus
+
+
+def dataset_name(script: ScriptArguments) -> str:
+    """Name of the corpus, without the path of this machine."""
+    return "synthetic_shapes" if script.data_dir is None else Path(script.data_dir).resolve().name
+
+
+def take_clouds(dataset: Dataset, count: int, config: JointMAEConfig, rotation: str, seed: int) -> dict:
+    """Points, turned as asked, and labels of a random part of a split."""
+    part = PointCloudDataset(dataset.shuffle(seed=seed).select(range(min(count, len(dataset)))))
+    batch = PointCloudCollator(config.num_points, seed)([part[row] for row in range(len(part))])
+    points = Normalize()(batch["points"], epoch=0, index=batch["index"])
+    if rotation != "none":
+        points = AUGMENTATIONS[rotation](seed=seed)(points, epoch=0, index=batch["index"])
+    return {**batch, "points": points}
+
+
+def probe(model: JointMAEForPreTraining, train: dict, test: dict, device: torch.device) -> LinearProbeResult:
+    """Linear SVM on frozen features of the 3D encoder; C by cross-validation on train."""
+    encoder: JointMAEModel = model.jointmae
+    splits = []
+    for batch in (train, test):
+        rows = [
+            {"points": cloud, "labels": label} for cloud, label in zip(batch["points"], batch["labels"], strict=True)
+        ]
+        splits += extract_features(encoder, rows, device=device)
+    return linear_svm(*splits, C=None, standardize=True)
+
+
+def collect_results(
+    script: ScriptArguments, recipe: PreTrainingRecipe, trainer: JointMAETrainer, corpus: DatasetDict, losses: dict
+) -> list[Result]:
+    """Losses on the validation split and, with labels, the linear SVM before and after pre-training."""
+    seed, config = trainer.args.seed, trainer.unwrapped_model.config
+    dataset = dataset_name(script)
+    sizes = {"num_train": len(corpus["train"]), "num_test": len(corpus["validation"])}
+    results = [
+        Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
+        for name, value in losses.items()
+    ]
+    held_out = "test" if "test" in corpus else "validation"
+    if "label" not in corpus["train"].features or script.num_probe_train == 0:
+        return results
+    train = take_clouds(corpus["train"], script.num_probe_train, config, recipe.probe_rotation, seed)
+    test = take_clouds(corpus[held_out], script.num_probe_test, config, recipe.probe_rotation, seed + 1)
+    set_seed(seed)
+    models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
+    sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
+    for name, model in models.items():
+        measured = probe(model, train, test, trainer.args.device)
+        rule = f"last epoch; {measured.selection}"
+        results.append(Result(name, 100 * measured.accuracy, "%", held_out, rule, seed, dataset=dataset, **sizes))
+    return results
+
+
+def draw(trainer: JointMAETrainer, corpus: DatasetDict, output_dir: Path, count: int = 5) -> None:
+    """Save the paper's Fig. 5 for some held-out clouds."""
+    held_out = corpus["test" if "test" in corpus else "validation"]
+    batch = take_clouds(held_out, count, trainer.unwrapped_model.config, "none", trainer.args.seed)
+    titles = [f"cloud {row}" for row in batch["index"].tolist()]
+    if "labels" in batch:
+        titles = held_out.features["label"].int2str(batch["labels"].tolist())
+    figure = draw_reconstructions(trainer.unwrapped_model, batch["points"], titles, trainer.args.seed)
+    save_figure(figure, output_dir / "reconstruction.png", {"seed": str(trainer.args.seed)})
+
+
+def report(results: list[Result], output_dir: Path) -> None:
+    """Print what came out: losses beside their trivial values, then the linear SVM."""
+    values = {result.name: result.value for result in results}
+    print(f"\n{'loss on validation':<20}{'learned':>12}{'trivial':>12}{'perfect':>12}")
+    for name in ("loss_3d", "loss_2d", "loss_3d_2d"):
+        if name in values:
+            cells = [values.get(f"{name}{kind}") for kind in ("", "_trivial", "_perfect")]
+            print(f"{name:<20}" + "".join(f"{'' if cell is None else f'{cell:.5f}':>12}" for cell in cells))
+    if "linear_svm" in values:
+        print(f"\nlinear SVM accuracy on held-out clouds: pre-trained {values['linear_svm']:.1f} %, ", end="")
+        print(f"untrained {values['linear_svm_untrained']:.1f} %")
+    print(f"model, figure, results and card: {output_dir}")
+
+
+def main() -> None:
+    """Train, evaluate, draw, probe and write the card."""
+    start = time.time()
+    script, training, recipe = parse_arguments()
+    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
+    set_seed(training.seed)
+    overrides = json.loads(script.config_overrides)
+    if script.num_points is not None:
+        overrides["num_points"] = script.num_points
+    config = recipe.build_config(script.model, **overrides)
+    with training.main_process_first(desc="building the corpus"):
+        corpus = load_corpus(script, recipe, training.seed)
+    trainer = JointMAETrainer(
+        model=JointMAEForPreTraining(config),
+        args=training,
+        train_dataset=PointCloudDataset(corpus["train"]),
+        eval_dataset=PointCloudDataset(corpus["validation"]),
+        data_collator=PointCloudCollator(config.num_points, training.seed),
+        transform=recipe.build_transform(config.num_points, training.seed),
+        log_gradient_norms=script.log_gradient_norms,
+    )
+    if not training.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(LossProgressCallback)
+    references = trainer.measure_references()
+    resume = training.resume_from_checkpoint
+    trainer.train(resume_from_checkpoint=True if resume == "True" else resume)
+    losses = {name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name}
+    if not training.should_save:
+        return
+
+    output_dir = Path(training.output_dir)
+    trainer.unwrapped_model.save_pretrained(output_dir)
+    JointMAEFeatureExtractor(num_points=config.num_points).save_pretrained(output_dir)
+    if config.use_2d_branch:
+        draw(trainer, corpus, output_dir)
+    results = collect_results(script, recipe, trainer, corpus, {**losses, **references})
+    data = TrainingData(dataset_name(script), num_samples=len(corpus["train"]))
+    settings = recipe.describe(training, config)
+    facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
+    write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)
+    (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
+    report(results, output_dir)
+    if push_to_hub:
+        print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Recipes of pre-training: every value with its source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from transformers import TrainingArguments
+
+from jointmae_hf.data import Compose, Normalize, RandomRotate, RandomSubsample, RotateUp, ScaleAndTranslate, Transform
+from jointmae_hf.model import JointMAEConfig
+
+
+class Setting(NamedTuple):
+    """A value and where it comes from.
+
+    Attributes:
+        value (`Any`):
+            The value.
+        source (`str`):
+            The paper, a peer whose choice we follow, or `"ours"` with the reason.
+    """
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class PreTrainingRecipe:
+    """How a Joint-MAE is pre-trained.
+
+    Args:
+        preset (`str`):
+            Size of the model, see [`JointMAEConfig.from_preset`].
+        model (`dict[str, Setting]`):
+            Fields of [`JointMAEConfig`] that differ from the preset.
+        training (`dict[str, Setting]`):
+            Fields of `transformers.TrainingArguments`.
+        augmentation (`tuple[Setting, ...]`):
+            Names out of `AUGMENTATIONS`, in the order in which they are applied.
+        corpus (`dict[str, Setting]`):
+            Options of the embedded `synthetic_shapes`.
+        probe_rotation (`str`):
+            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`, or `"none"`.
+    """
+
+    preset: str
+    model: dict[str, Setting]
+    training: dict[str, Setting]
+    augmentation: tuple[Setting, ...]
+    corpus: dict[str, Setting] = field(default_factory=dict)
+    probe_rotation: str = "none"
+
+    def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
+        """Configuration of the model.
+
+        Args:
+            preset (`str`, *optional*):
+                In place of the recipe's; the recipe's widths and depths then give way to those of the preset.
+            overrides (`dict[str, Any]`, *optional*):
+                Fields that take the place of the recipe's.
+
+        Returns:
+            `JointMAEConfig`: The configuration.
+        """
+        fields = {name: setting.value for name, setting in self.model.items()}
+        if preset is not None:
+            fields = {name: value for name, value in fields.items() if name not in SIZE_FIELDS}
+        return JointMAEConfig.from_preset(preset or self.preset, **{**fields, **overrides})
+
+    def build_transform(self, num_points: int, seed: int) -> Compose:
+        """Augmentation of a batch: unit sphere, a random subset of the points, then the recipe's.
+
+        Args:
+            num_points (`int`):
+                Points that are kept of each cloud.
+            seed (`int`):
+                Seed of all random numbers.
+
+        Returns:
+            `Compose`: The transform.
+        """
+        augmentations = [AUGMENTATIONS[name](seed=seed) for name, _ in self.augmentation]
+        return Compose([Normalize(), RandomSubsample(num_points, seed=seed), *augmentations])
+
+    def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:
+        """What a run really used, for its results and its model card.
+
+        Args:
+            training (`TrainingArguments`):
+                Arguments of the run.
+            config (`JointMAEConfig`):
+                Configuration of the run.
+
+        Returns:
+            `dict[str, Any]`: The recipe's fields with the values in force.
+        """
+        described: dict[str, Any] = {name: getattr(config, name) for name in self.model}
+        described |= {name: getattr(training, name) for name in self.training}
+        described["augmentation"] = [name for name, _ in self.augmentation]
+        described["seed"] = training.seed
+        return described
+
+
+AUGMENTATIONS: dict[str, Callable[..., Transform]] = {
+    "scale_and_translate": ScaleAndTranslate,
+    "rotate_up": RotateUp,
+    "rotate": RandomRotate,
+}
+"""Augmentations that a recipe can name."""
+
+SIZE_FIELDS = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"})
+"""Fields that a preset stands for."""
+
+FAMILY = "Point-MAE, Point-M2AE and I2P-MAE"
+
+PAPER = PreTrainingRecipe(
+    preset="jointmae-base",
+    model={"neighborhood": Setting("all", "Joint-MAE Sec. 3.1, which hides tokens after they were embedded")},
+    training={
+        "learning_rate": Setting(1e-3, FAMILY),
+        "weight_decay": Setting(0.05, FAMILY),
+        "num_train_epochs": Setting(300, FAMILY),
+        "warmup_steps": Setting(10 / 300, f"{FAMILY}: 10 of 300 epochs"),
+        "lr_scheduler_type": Setting("cosine_with_min_lr", FAMILY),
+        "lr_scheduler_kwargs": Setting({"min_lr": 1e-6}, FAMILY),
+        "per_device_train_batch_size": Setting(128, "Point-MAE and Point-M2AE; divide by the number of devices"),
+        "max_grad_norm": Setting(10.0, "Point-MAE clips at 10 in fine-tuning; its pre-training does not clip"),
+        "dataloader_drop_last": Setting(True, FAMILY),
+    },
+    augmentation=(Setting("scale_and_translate", FAMILY),),
+)
+
+BEST = PreTrainingRecipe(
+    preset="jointmae-base",
+    model={
+        "neighborhood": Setting("visible", "ours: with `all` the encoder sees half of what it reconstructs"),
+        "fps_start": Setting("random", "ours: other tokens of the same cloud in every epoch"),
+    },
+    training={
+        **PAPER.training,
+        "per_device_train_batch_size": Setting(256, "ours, not yet tuned"),
+        "warmup_steps": Setting(0.05, "ours, not yet tuned"),
+    },
+    augmentation=(
+        Setting("scale_and_translate", FAMILY),
+        Setting("rotate_up", "ReCon, ACT: the heading is arbitrary"),
+    ),
+)
+
+QUICK = PreTrainingRecipe(
+    preset="jointmae-small",
+    model={
+        "hidden_size": Setting(96, "ours: two CPU cores, minutes"),
+        "num_hidden_layers": Setting(4, "ours: two CPU cores, minutes"),
+        "num_attention_heads": Setting(4, "ours: two CPU cores, minutes"),
+        "intermediate_size": Setting(384, "the paper's ratio of 4"),
+        "num_points": Setting(1024, "ours: two CPU cores, minutes"),
+        "num_groups": Setting([128, 32], "the paper's N/8 and N/32"),
+        "image_size": Setting(112, "ours: two CPU cores, minutes"),
+        "decoder_num_hidden_layers": Setting(1, "ours: two CPU cores, minutes"),
+        "drop_path_rate": Setting(0.0, "ours: too few steps to overfit"),
+    },
+    training={
+        **PAPER.training,
+        "learning_rate": Setting(2e-3, "ours: measured on the validation split"),
+        "num_train_epochs": Setting(12, "ours: two CPU cores, minutes"),
+        "warmup_steps": Setting(0.1, "ours"),
+        "per_device_train_batch_size": Setting(32, "ours: two CPU cores, minutes"),
+        "per_device_eval_batch_size": Setting(64, "ours"),
+        "eval_strategy": Setting("epoch", "ours"),
+        "save_strategy": Setting("epoch", "ours"),
+        "save_total_limit": Setting(1, "ours"),
+        "logging_steps": Setting(20, "ours"),
+    },
+    augmentation=(Setting("rotate", "ours: the probe turns shapes at random"),),
+    corpus={
+        "num_train": Setting(2000, "ours"),
+        "num_validation": Setting(200, "ours"),
+        "num_test": Setting(600, "ours"),
+        "num_points": Setting(1024, "ours"),
+    },
+    probe_rotation="rotate",
+)
+
+RECIPES = {"paper": PAPER, "best": BEST, "quick": QUICK}
+"""Recipes by the name that `--recipe` takes."""

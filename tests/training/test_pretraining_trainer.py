@@ -1,0 +1,116 @@
+"""The trainer: random numbers by counter, losses in the log, the same run after a resume."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from jointmae_hf.training import pretraining_noise
+
+
+def logged(trainer, name):
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+def test_noise_depends_on_the_sample_alone(tiny_config):
+    together = pretraining_noise(tiny_config, 1, 2, torch.tensor([5, 9]))
+    alone = pretraining_noise(tiny_config, 1, 2, torch.tensor([9]))
+    assert set(together) == {"noise_3d", "noise_2d", "view"}
+    for name, value in together.items():
+        assert torch.equal(value[1:], alone[name])
+
+
+@pytest.mark.parametrize(("seed", "epoch"), [(0, 2), (1, 3)])
+def test_noise_changes_with_seed_and_epoch(tiny_config, seed, epoch):
+    index = torch.arange(4)
+    noise = pretraining_noise(tiny_config, 1, 2, index)
+    other = pretraining_noise(tiny_config, seed, epoch, index)
+    assert all(not torch.equal(noise[name], other[name]) for name in noise)
+
+
+def test_noise_of_the_3d_only_model_has_no_view(build_tiny_config):
+    config = build_tiny_config(use_2d_branch=False)
+    assert set(pretraining_noise(config, 0, 0, torch.arange(2))) == {"noise_3d"}
+
+
+def test_training_logs_three_losses_that_sum_to_the_loss(make_trainer):
+    trainer = make_trainer()
+    trainer.train()
+    parts = [logged(trainer, name) for name in ("loss_3d", "loss_2d", "loss_3d_2d")]
+    sums = [sum(values) for values in zip(*parts, strict=True)]
+    assert len(sums) == 2
+    assert sums == pytest.approx(logged(trainer, "loss"), rel=1e-3)
+
+
+def test_training_logs_gradient_norms_when_asked(make_trainer):
+    trainer = make_trainer(log_gradient_norms=True)
+    trainer.train()
+    for name in ("gradient_norm_3d", "gradient_norm_2d", "gradient_norm_3d_2d"):
+        norms = logged(trainer, name)
+        assert len(norms) == 2
+        assert all(math.isfinite(norm) and norm > 0 for norm in norms)
+
+
+def test_evaluation_draws_the_same_every_time(make_trainer):
+    trainer = make_trainer()
+    trainer.train()
+    first, second = trainer.evaluate(), trainer.evaluate()
+    names = ["eval_loss", "eval_loss_3d", "eval_loss_2d", "eval_loss_3d_2d"]
+    assert [first[name] for name in names] == [second[name] for name in names]
+    assert first["eval_loss"] == pytest.approx(sum(first[name] for name in names[1:]), rel=1e-5)
+
+
+def test_evaluation_leaves_the_window_of_training_alone(make_trainer, build_tiny_config):
+    config = build_tiny_config(drop_path_rate=0.0)  # evaluation moves the generator that drop path draws from
+    plain, evaluated = make_trainer(config), make_trainer(config, eval_strategy="steps", eval_steps=1)
+    plain.train()
+    evaluated.train()
+    assert logged(plain, "loss_2d") == logged(evaluated, "loss_2d")
+
+
+def test_evaluation_counts_every_sample_alike(make_trainer):
+    whole = make_trainer(per_device_eval_batch_size=4).evaluate()
+    uneven = make_trainer(per_device_eval_batch_size=3, dataloader_drop_last=True).evaluate()
+    for name in ("eval_loss", "eval_loss_3d", "eval_loss_2d", "eval_loss_3d_2d"):
+        assert uneven[name] == pytest.approx(whole[name], rel=1e-5)
+
+
+def test_references_keep_the_training_mode(make_trainer):
+    trainer = make_trainer()
+    trainer.model.train()
+    references = trainer.measure_references()
+    assert trainer.model.training
+    assert references["loss_3d_2d_perfect"] < references["loss_3d_2d_trivial"]
+
+
+def test_weight_decay_spares_norms_biases_and_tokens(make_trainer):
+    trainer = make_trainer()
+    names = trainer.get_decay_parameter_names(trainer.model)
+    parameters = dict(trainer.model.named_parameters())
+    spared = set(parameters) - set(names)
+    assert {"jointmae.modality_token_3d", "decoder.mask_token_2d", "jointmae.layernorm.weight"} <= spared
+    assert all(parameters[name].ndim == 1 or "token" in name for name in spared)
+
+
+def test_epoch_changes_what_a_sample_is_trained_with(make_trainer):
+    trainer = make_trainer()
+    inputs = {"points": torch.randn(2, 64, 3), "index": torch.arange(2)}
+    trainer.model.train()
+    trainer.state.epoch = 0.75
+    _, early = trainer._forward(trainer.model, inputs)
+    trainer.state.epoch = 1.25
+    _, late = trainer._forward(trainer.model, inputs)
+    assert not torch.equal(early.mask_3d, late.mask_3d)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4], ids=["first step", "mid-epoch", "end of an epoch"])
+def test_resumed_run_equals_the_uninterrupted_one(make_trainer, stop):
+    arguments = {"max_steps": 6, "save_strategy": "steps", "save_steps": stop, "lr_scheduler_type": "constant"}
+    straight = make_trainer(**arguments)
+    straight.train()
+    expected = copy.deepcopy(straight.model.state_dict())
+    resumed = make_trainer(**arguments)
+    resumed.train(resume_from_checkpoint=f"{straight.args.output_dir}/checkpoint-{stop}")
+    state = resumed.model.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in expected.items())

@@ -1,0 +1,58 @@
+"""Recipes: sources, configurations and transforms."""
+
+import dataclasses
+
+import pytest
+import torch
+from transformers import TrainingArguments
+
+from jointmae_hf import JointMAEConfig
+from jointmae_hf.training import AUGMENTATIONS, RECIPES
+
+
+@pytest.fixture(params=sorted(RECIPES))
+def recipe(request):
+    return RECIPES[request.param]
+
+
+def test_every_value_has_a_source(recipe):
+    settings = [*recipe.model.values(), *recipe.training.values(), *recipe.augmentation, *recipe.corpus.values()]
+    assert all(setting.source.strip() for setting in settings)
+
+
+def test_every_field_exists(recipe):
+    assert set(recipe.model) <= set(JointMAEConfig().to_dict())
+    assert set(recipe.training) <= {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert {name for name, _ in recipe.augmentation} <= set(AUGMENTATIONS)
+    assert recipe.probe_rotation in {*AUGMENTATIONS, "none"}
+
+
+def test_paper_recipe_is_the_default_configuration_to_the_letter():
+    config, default = RECIPES["paper"].build_config().to_dict(), JointMAEConfig().to_dict()
+    assert {name for name in default if config[name] != default[name]} == {"neighborhood"}
+    assert config["neighborhood"] == "all"
+
+
+def test_overrides_take_the_place_of_the_recipe():
+    assert RECIPES["best"].build_config(num_views=2, neighborhood="all").num_views == 2
+    assert RECIPES["best"].build_config(neighborhood="all").neighborhood == "all"
+
+
+def test_preset_takes_the_place_of_the_recipes_size():
+    config = RECIPES["quick"].build_config("jointmae-small")
+    assert (config.hidden_size, config.num_hidden_layers, config.num_points) == (192, 8, 1024)
+
+
+def test_transform_normalises_and_subsamples_first(recipe):
+    transform = recipe.build_transform(num_points=16, seed=0)
+    points = 5 + 3 * torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0))
+    assert transform(points, epoch=0, index=torch.arange(2)).shape == (2, 16, 3)
+    assert repr(transform).startswith("Compose([Normalize(), RandomSubsample(num_points=16, seed=0)")
+
+
+def test_description_holds_the_values_in_force(tmp_path):
+    recipe = RECIPES["quick"]
+    training = TrainingArguments(output_dir=str(tmp_path), learning_rate=0.5, use_cpu=True)
+    described = recipe.describe(training, recipe.build_config(image_size=64))
+    assert (described["learning_rate"], described["image_size"]) == (0.5, 64)
+    assert described["augmentation"] == ["rotate"]
