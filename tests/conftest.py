@@ -23,6 +23,11 @@ TINY = {
 }
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Hold no doctests in `conftest.py` files: several of one name cannot be imported side by side."""
+    return True if collection_path.name == "conftest.py" else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Threads cost more than they bring at these sizes, and one thread sums in one order."""

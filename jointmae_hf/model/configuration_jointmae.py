@@ -15,6 +15,7 @@
 
 import difflib
 import itertools
+import math
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -38,7 +39,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 PASSED_THROUGH_KEYS = frozenset(
     {
-        "_name_or_path",
         "attn_implementation",
         "auto_map",
         "custom_pipelines",
@@ -49,7 +49,7 @@ PASSED_THROUGH_KEYS = frozenset(
         "torch_dtype",
     }
 )
-"""Keys that transformers itself puts into a configuration without declaring them as fields."""
+"""Keys that transformers itself puts into a configuration without declaring them as fields, beside private ones."""
 
 
 @auto_docstring(
@@ -169,6 +169,7 @@ class JointMAEConfig(PreTrainedConfig):
 
     >>> configuration = JointMAEConfig.from_preset("jointmae-small", local_2d_to_3d=False)
     >>> model = JointMAEForPreTraining(configuration)
+
     ```"""
 
     model_type = "jointmae"
@@ -287,8 +288,9 @@ class JointMAEConfig(PreTrainedConfig):
         """`int`: Number of 2D tokens, HW / 256 in the paper."""
         return (self.image_size // self.token_patch_size) ** 2
 
-    def validate_sizes(self) -> None:
-        """Part of `@strict`-powered validation: every count is positive."""
+    def validate_architecture(self) -> None:
+        """Part of `@strict`-powered validation, the first to run: every count is positive."""
+        super().validate_architecture()
         encoder = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
         inputs = ("num_points", "image_size", "patch_size", "num_channels", "position_hidden_size")
         heads = ("target_group_size", "num_views", "num_categories", "category_embedding_size")
@@ -296,8 +298,9 @@ class JointMAEConfig(PreTrainedConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         lists = ("embedding_sizes_3d", "embedding_sizes_2d", "classifier_hidden_sizes", "propagation_hidden_sizes")
-        for name in (*lists, "segmentation_hidden_sizes", "num_groups", "group_size"):
-            if any(size < 1 for size in getattr(self, name)):
+        for name in ("num_groups", "group_size", *lists, "segmentation_hidden_sizes"):
+            smallest_of_none = 1 if name in lists else 0
+            if min(getattr(self, name), default=smallest_of_none) < 1:
                 raise ValueError(f"`{name}` must hold numbers of at least 1, got {getattr(self, name)}.")
 
     def validate_hidden_size(self) -> None:
@@ -376,11 +379,11 @@ class JointMAEConfig(PreTrainedConfig):
 
     def validate_projection(self) -> None:
         """Part of `@strict`-powered validation: the unit sphere lies in front of the camera."""
-        if not self.camera_distance > 1:
+        if not 1 < self.camera_distance < math.inf:
             raise ValueError(f"`camera_distance` must exceed 1, the cloud's radius, got {self.camera_distance}.")
         for name in ("focal_length", "splat_radius"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"`{name}` must be positive and finite, got {getattr(self, name)}.")
         if not 0 <= self.max_view_elevation <= 90:
             raise ValueError(f"`max_view_elevation` must be in [0, 90] degrees, got {self.max_view_elevation}.")
 
@@ -398,8 +401,8 @@ class JointMAEConfig(PreTrainedConfig):
         """Part of `@strict`-powered validation: weights of Eq. 7 are not negative, and one is positive."""
         names = ("loss_3d_weight", "loss_2d_weight", "loss_3d_2d_weight")
         weights = [getattr(self, name) for name in names]
-        if min(weights) < 0 or max(weights) == 0:
-            raise ValueError(f"`{'`, `'.join(names)}` must not be negative nor all 0, got {weights}.")
+        if not all(0 <= weight < math.inf for weight in weights) or max(weights) == 0:
+            raise ValueError(f"`{'`, `'.join(names)}` must be finite, not negative and not all 0, got {weights}.")
 
     def validate_out_indices(self) -> None:
         """Part of `@strict`-powered validation: segmentation reads blocks that exist, each once, in order."""
@@ -425,7 +428,8 @@ class JointMAEConfig(PreTrainedConfig):
         fields = set(self.__dataclass_fields__)
         generation = GenerationConfig._get_default_generation_params()
         for name in kwargs:
-            if name in PASSED_THROUGH_KEYS or name in generation or hasattr(type(self), name):
+            is_known = name in PASSED_THROUGH_KEYS or name in generation or hasattr(type(self), name)
+            if is_known or name.startswith("_"):
                 continue
             nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.0)[0]
             logger.warning(f"`{name}` is not a field of {type(self).__name__}. Did you mean `{nearest}`?")

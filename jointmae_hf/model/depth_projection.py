@@ -59,7 +59,7 @@ def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor
 
 
 def turn_views(view: Tensor, num_views: int) -> Tensor:
-    """Turn each pose about the up axis in equal steps; the first is the pose itself.
+    """Turn each pose about the up axis in equal steps of its azimuth; the first is the pose itself.
 
     Args:
         view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
@@ -74,7 +74,7 @@ def turn_views(view: Tensor, num_views: int) -> Tensor:
     sin, cos = angles.sin()[:, None], angles.cos()[:, None]
     x, y, z, translation = (view[:, None, :, column] for column in range(4))  # each (batch_size, 1, 3)
     y, translation = y.expand(-1, num_views, -1), translation.expand(-1, num_views, -1)
-    return torch.stack([cos * x - sin * z, y, sin * x + cos * z, translation], dim=-1)
+    return torch.stack([cos * x + sin * z, y, cos * z - sin * x, translation], dim=-1)
 
 
 def project_points(points: Tensor, view: Tensor, focal_length: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -219,7 +219,7 @@ def render_colors(depth_maps: Tensor) -> Tensor:
 
 
 def _to_camera(points: Tensor, view: Tensor) -> Tensor:
-    """Camera coordinates; no matrix product, since TF32 and autocast would move points by more than a pixel."""
+    """Camera coordinates; no matrix product: autocast would move points by most of a pixel."""
     rotated = points[:, :, None, 0] * view[:, None, :, 0]
     for axis in (1, 2):
         rotated = rotated + points[:, :, None, axis] * view[:, None, :, axis]
@@ -260,7 +260,7 @@ def _sum_into_pixels(values: Tensor, targets: Tensor, num_pixels: int) -> Tensor
 def _flat_pixel(column_row: Tensor, is_visible: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
     """Flat index of whole pixel coordinates `(num_maps, num_points, 2)`, and whether they are inside the frame."""
     is_inside = ((column_row >= 0) & (column_row < image_size)).all(dim=-1) & is_visible
-    column_row = column_row.clamp(0, image_size - 1).to(torch.long)
+    column_row = column_row.to(torch.long).clamp(0, image_size - 1)  # in this order NaN stays a valid index
     return column_row[..., 1] * image_size + column_row[..., 0], is_inside
 
 

@@ -75,12 +75,9 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         up_axis: str = "y",
         **kwargs: Any,
     ):
-        if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-            raise ValueError(f"`num_points` must be an integer of at least 1, got {num_points!r}.")
+        _check_settings(num_points, up_axis)
         if sampling not in ("farthest", "random"):
             raise ValueError(f'`sampling` must be "farthest" or "random", got {sampling!r}.')
-        if up_axis not in UP_AXES:
-            raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
         super().__init__(**kwargs)
         self.num_points = num_points
         self.do_normalize = do_normalize
@@ -127,11 +124,12 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         do_normalize = self.do_normalize if do_normalize is None else do_normalize
         do_resample = self.do_resample if do_resample is None else do_resample
         up_axis = self.up_axis if up_axis is None else up_axis
-        if num_points < 1:
-            raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
-        if up_axis not in UP_AXES:
-            raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
+        _check_settings(num_points, up_axis)
         clouds = [_check_cloud(cloud, index) for index, cloud in enumerate(_split_batch(points))]
+        for index, cloud in enumerate(clouds):
+            largest = np.abs(cloud).max()
+            if not do_normalize and largest > np.finfo(np.float32).max:
+                raise ValueError(f"`points[{index}]` must fit float32 without `do_normalize`, got {largest:g}.")
         if not do_resample and len({len(cloud) for cloud in clouds}) > 1:
             sizes = [len(cloud) for cloud in clouds]
             raise ValueError(f"`points` must hold clouds of one size without `do_resample`, got sizes {sizes}.")
@@ -182,6 +180,14 @@ def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
     return centered / np.sqrt((centered * centered).sum(axis=1).max())
 
 
+def _check_settings(num_points: Any, up_axis: Any) -> None:
+    """Raise for settings that a call may change."""
+    if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
+        raise ValueError(f"`num_points` must be an integer of at least 1, got {num_points!r}.")
+    if up_axis not in UP_AXES:
+        raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
+
+
 def _split_batch(points: Any) -> list[Any]:
     """List of clouds from one cloud, a batch or a list."""
     if isinstance(points, (str, bytes)) or points is None:
@@ -199,7 +205,9 @@ def _split_batch(points: Any) -> list[Any]:
     first = points[0]
     is_row = isinstance(first, Sequence) and len(first) > 0 and np.isscalar(first[0])
     is_array_row = isinstance(first, (np.ndarray, torch.Tensor)) and first.ndim == 1
-    return [points] if is_row or is_array_row or np.isscalar(first) else list(points)
+    if is_array_row:  # numpy cannot read rows that require gradient or are bfloat16
+        return [[row.tolist() if isinstance(row, torch.Tensor) else row for row in points]]
+    return [points] if is_row or np.isscalar(first) else list(points)
 
 
 def _check_cloud(cloud: Any, index: int) -> np.ndarray:

@@ -164,6 +164,14 @@ def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
     return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
 
 
+class JointMAEUnitScaleLinear(nn.Linear):
+    """Linear layer whose outputs start at the scale of its inputs, for positions of centres and features of groups.
+
+    With `initializer_range`, as peers have it, positions of 3D tokens are lost beside everything else, and the encoder
+    collapses in the first hundreds of steps (`docs/training.md`).
+    """
+
+
 class JointMAEMiniPointNet(nn.Module):
     """Mini-PointNet: one feature from the features of a group, whatever their order (Sec. 3.1, Point-MAE)."""
 
@@ -171,10 +179,10 @@ class JointMAEMiniPointNet(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(in_size, point_size)
         self.norm1 = nn.BatchNorm1d(point_size)
-        self.fc2 = nn.Linear(point_size, local_size)
+        self.fc2 = JointMAEUnitScaleLinear(point_size, local_size)
         self.fc3 = nn.Linear(2 * local_size, group_size)
         self.norm2 = nn.BatchNorm1d(group_size)
-        self.fc4 = nn.Linear(group_size, out_size)
+        self.fc4 = JointMAEUnitScaleLinear(group_size, out_size)
 
     def forward(self, features: Tensor) -> Tensor:
         batch_size, num_groups, num_neighbors, in_size = features.shape
@@ -236,6 +244,7 @@ class JointMAEConvBlock(nn.Module):
     def __init__(self, in_size: int, out_size: int, layer_norm_eps: float):
         super().__init__()
         self.conv = nn.Conv2d(in_size, out_size, kernel_size=3, stride=2, padding=1)
+        # Paper: names neither norm nor activation of "3 x 3 convolution blocks".
         self.norm = nn.LayerNorm(out_size, eps=layer_norm_eps)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -284,8 +293,8 @@ class JointMAEPointPositionEmbeddings(nn.Module):
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
-        self.fc1 = nn.Linear(3, config.position_hidden_size)
-        self.fc2 = nn.Linear(config.position_hidden_size, config.hidden_size)
+        self.fc1 = JointMAEUnitScaleLinear(3, config.position_hidden_size)
+        self.fc2 = JointMAEUnitScaleLinear(config.position_hidden_size, config.hidden_size)
 
     def forward(self, centers: Tensor) -> Tensor:
         return self.fc2(nn.functional.gelu(self.fc1(centers.to(self.fc1.weight.dtype))))
@@ -437,6 +446,7 @@ class JointMAELayer(GradientCheckpointingLayer):
         key_value_states: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Tensor:
+        # Paper: silent on positions; re-added before every block as in Point-MAE, for both modalities alike.
         hidden_states = hidden_states + position_embeddings
         attended, _ = self.attention(self.layernorm_before(hidden_states), attention_mask, key_value_states, **kwargs)
         hidden_states = hidden_states + self.drop_path(self.dropout(attended))
@@ -487,7 +497,8 @@ class JointMAEDecoder(nn.Module):
         for layer in self.layers:  # Eq. 3
             hidden_states = layer(hidden_states, position_embeddings)
 
-        # Eq. 4. Cross-attention treats each query on its own, so queries of visible tokens can be left out.
+        # Eq. 4. Paper: keys and values are the encoded tokens; queries carry positions, keys do not.
+        # Cross-attention treats each query on its own, so queries of visible tokens can be left out.
         # CODEPATH: the letter of Eq. 5 reconstructs the points of all 3D tokens.
         first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
         decoded_3d, positions_3d = hidden_states[:, first_3d : mask_3d.shape[1]], positions_3d[:, first_3d:]
@@ -531,6 +542,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
         std = self.config.initializer_range
         if isinstance(module, JointMAEPatchPositionEmbeddings) and hasattr(module, "weight"):
             init.trunc_normal_(module.weight, std=std)
+        if isinstance(module, JointMAEUnitScaleLinear):
+            init.normal_(module.weight, std=module.in_features**-0.5)
         for name in ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d"):
             if name in module._parameters:
                 init.trunc_normal_(module._parameters[name], std=std)
@@ -611,8 +624,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
         >>> outputs = model(torch.rand(2, 2048, 3))
         >>> outputs.last_hidden_state.shape, outputs.pooler_output.shape
         (torch.Size([2, 64, 192]), torch.Size([2, 192]))
+
         ```"""
-        self._check_inputs(points, pixel_values, view)
+        self._check_inputs(points, pixel_values, view, noise_3d, noise_2d)
         tokens, positions = [], []
         centers = mask_3d = mask_2d = visible_centers = patches = None
         if points is not None:
@@ -663,6 +677,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
             return self.embeddings_3d(points, fine_centers) + self.modality_token_3d, centers, centers, None
         mask = random_mask(noise_3d, self.config.mask_ratio)
         ids_visible, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio))
+        # Paper: embeds all tokens, then hides some, so that visible ones show what the hidden ones have to reconstruct.
         # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` follows the letter.
         if self.config.neighborhood == "visible":
             tokens = self.embeddings_3d(points, fine_centers, mask, ids_visible)
@@ -689,6 +704,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
             return torch.zeros(points.shape[0], dtype=torch.long, device=points.device)
         # CODEPATH: augmentation of recipes that ask for it, in pre-training alone.
         if self.config.fps_start == "random" and self.training and noise_3d is not None:
+            # Paper: silent on the first centre.
             # A sum does not depend on the order of its terms, so the start is independent of the mask.
             fraction = noise_3d.to(torch.float64).sum(dim=1).frac().abs()
             return (fraction * points.shape[1]).to(torch.long).clamp(max=points.shape[1] - 1)
@@ -727,22 +743,26 @@ class JointMAEModel(JointMAEPreTrainedModel):
             and_mask_function=and_mask_function,
         )
 
-    def _check_inputs(self, points: Tensor | None, pixel_values: Tensor | None, view: Tensor | None) -> None:
+    def _check_inputs(
+        self,
+        points: Tensor | None,
+        pixel_values: Tensor | None,
+        view: Tensor | None,
+        noise_3d: Tensor | None,
+        noise_2d: Tensor | None,
+    ) -> None:
         """Raise for inputs that do not fit, before any work."""
         if points is None and pixel_values is None:
             raise ValueError("`points` or `pixel_values` must be given, got neither.")
         if points is not None:
             check_points(points, self.config.num_groups[0])
+        batch_size = pixel_values.shape[0] if points is None else points.shape[0]
+        check_random_arguments(self.config, batch_size, view, noise_3d, noise_2d)
         if pixel_values is None:
             return
         if not self.has_2d_branch:
             raise ValueError("`pixel_values` must be None for a model without 2D branch, got a tensor.")
-        expected = (1, self.config.image_size, self.config.image_size)
-        if tuple(pixel_values.shape[1:]) != expected:
-            raise ValueError(
-                f"`pixel_values` must have shape (batch_size, {', '.join(map(str, expected))}), got "
-                f"{tuple(pixel_values.shape)}."
-            )
+        check_shape("pixel_values", pixel_values, (batch_size, 1, self.config.image_size, self.config.image_size))
         if points is not None and view is None:
             raise ValueError("`view` must be given with `points` and `pixel_values`, got None.")
 
@@ -759,6 +779,21 @@ def check_points(points: Tensor, num_centers: int) -> None:
             f"`points` must hold at least `num_groups[0]` points, got {points.shape[1]} and {num_centers}. Sample "
             "more points or lower `num_groups`."
         )
+
+
+def check_shape(name: str, value: Tensor | None, expected: tuple[int, ...]) -> None:
+    """Raise unless an argument has the expected shape or is left out."""
+    if value is not None and tuple(value.shape) != expected:
+        raise ValueError(f"`{name}` must have shape {expected}, got {tuple(value.shape)}.")
+
+
+def check_random_arguments(
+    config: JointMAEConfig, batch_size: int, view: Tensor | None, noise_3d: Tensor | None, noise_2d: Tensor | None
+) -> None:
+    """Raise unless pose and noise fit the batch."""
+    check_shape("view", view, (batch_size, 3, 4))
+    check_shape("noise_3d", noise_3d, (batch_size, config.num_groups[-1]))
+    check_shape("noise_2d", noise_2d, (batch_size, config.num_patches))
 
 
 @auto_docstring(
@@ -811,8 +846,10 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         >>> outputs.reconstructed_points.shape, outputs.depth_map.shape
         (torch.Size([2, 2048, 3]), torch.Size([2, 1, 224, 224]))
         >>> outputs.loss.backward()
+
         ```"""
         check_points(points, self.config.num_groups[0])
+        check_random_arguments(self.config, points.shape[0], view, noise_3d, noise_2d)
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         view, noise_3d, noise_2d = self._sample_missing(points, view, noise_3d, noise_2d)
         depth_maps = self._input_depth_maps(points, view)  # Eq. 1
@@ -904,6 +941,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             the configuration leaves out.
         """
         assembled = self._assemble_points(predicted_groups, targets, encoded)
+        # Paper: Eq. 5 compares with P; "following Point-MAE" compares groups of hidden tokens.
         # CODEPATH: the letter of Eq. 5 compares with the whole cloud.
         if self.config.loss_3d_target == "cloud":
             loss_3d = reconstruction_loss_3d(assembled[:, None], targets.points[:, None])
@@ -919,6 +957,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
         if self.config.loss_3d_2d_weight == 0:
             return loss_3d, loss_2d, None
+        # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours turn about the up axis.
         views = turn_views(view.to(assembled.dtype), self.config.num_views)
         predicted_maps = self.project(assembled, views, bounding_sphere(targets.points))
         target_maps = targets.depth_maps
@@ -969,6 +1008,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         """Reconstructed cloud: given points of visible tokens, predicted points of hidden ones, in token order."""
         num_hidden = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
         num_visible = encoded.mask_3d.shape[1] - num_hidden
+        # Paper: projects RecHead(D'), which is silent on visible tokens; they keep the points that were given.
         # CODEPATH: the letter of Eq. 5 predicts the points of visible tokens too.
         if self.config.loss_3d_target == "cloud":
             visible_groups, predicted_groups = predicted_groups[:, :num_visible], predicted_groups[:, num_visible:]
@@ -1068,7 +1108,11 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
         >>> model = JointMAEForPointCloudClassification(config).eval()
         >>> model(torch.rand(2, 1024, 3)).logits.shape
         torch.Size([2, 40])
+
         ```"""
+        check_points(points, self.config.num_groups[0])
+        if labels is not None and labels.shape[:1] != points.shape[:1]:
+            raise ValueError(f"`labels` must have one entry for each cloud, got {tuple(labels.shape)}.")
         outputs = self.jointmae(points, **kwargs)
         features = outputs.pooler_output
         # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
@@ -1097,7 +1141,7 @@ class JointMAECategoryEmbedding(nn.Module):
     def forward(self, category: Tensor | None, features: Tensor) -> Tensor:
         one_hot = features.new_zeros(features.shape[0], self.num_categories)
         if category is not None:
-            one_hot = nn.functional.one_hot(category, self.num_categories).to(features.dtype)
+            one_hot = nn.functional.one_hot(category.to(torch.long), self.num_categories).to(features.dtype)
         embedding = nn.functional.leaky_relu(self.norm(self.fc(one_hot)), negative_slope=0.2)
         return embedding * one_hot.sum(dim=1, keepdim=True)
 
@@ -1169,16 +1213,20 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
         >>> model = JointMAEForPointCloudSegmentation(config).eval()
         >>> model(torch.rand(2, 2048, 3), category=torch.tensor([0, 3])).logits.shape
         torch.Size([2, 2048, 50])
+
         ```"""
-        if category is not None and category.shape != points.shape[:1]:
-            raise ValueError(f"`category` must have shape (batch_size,), got {tuple(category.shape)}.")
+        check_points(points, self.config.num_groups[0])
+        check_shape("category", category, (points.shape[0],))
+        check_shape("labels", labels, (points.shape[0], points.shape[1]))
+        if category is not None and (category.is_floating_point() or category.is_complex()):
+            raise TypeError(f"`category` must hold integers, got {category.dtype}.")
         outputs = self.jointmae(points, **kwargs)
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         features = torch.cat([self.jointmae.layernorm(feature_map) for feature_map in outputs.feature_maps], dim=-1)
         logits = self.segmenter(features, points, outputs.centers, category)
         loss = None
         if labels is not None:
-            loss = self.loss_function(logits, labels, self.config, **kwargs)
+            loss = self.loss_function(logits, labels.contiguous(), self.config, **kwargs)
 
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions

@@ -7,8 +7,8 @@ from torch import Tensor
 def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
     """Squared Euclidean distances, coordinate by coordinate.
 
-    No matrix product is involved, so neither TF32 nor autocast can touch the result, and no cancellation: the
-    expanded form `|q|^2 - 2 q.p + |p|^2` loses neighbours (`docs/coordinates.md`).
+    No matrix product is involved, so neither TF32 nor autocast can touch the result, and no cancellation: away from
+    the origin the expanded form `|q|^2 - 2 q.p + |p|^2` loses neighbours (`docs/coordinates.md`).
 
     Args:
         queries (`torch.Tensor` of shape `(batch_size, num_queries, 3)`):
@@ -208,4 +208,6 @@ def bounding_sphere(points: Tensor) -> tuple[Tensor, Tensor]:
     """
     center = points.mean(dim=1, keepdim=True)
     radius = (points - center).square().sum(dim=-1, keepdim=True).amax(dim=1, keepdim=True).sqrt()
-    return center, torch.where(radius > 0, radius, torch.ones_like(radius))
+    # What is left of coinciding points after subtracting their mean is rounding, not shape.
+    rounding = 16 * torch.finfo(points.dtype).eps * points.abs().amax(dim=(1, 2), keepdim=True)
+    return center, torch.where(radius > rounding, radius, torch.ones_like(radius))
