@@ -12,20 +12,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from transformers import HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
 
-from jointmae_hf import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining, JointMAEModel
-from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, load_point_clouds
-from jointmae_hf.evaluation import (
-    LinearProbeResult,
-    Result,
-    collect_run_facts,
-    extract_features,
-    linear_svm,
-    write_results,
-)
+from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds
+from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
 from jointmae_hf.hub import TrainingData, card_from_run, publish
 from jointmae_hf.training import AUGMENTATIONS, RECIPES, JointMAETrainer, LossProgressCallback, PreTrainingRecipe
 from jointmae_hf.visualization import draw_reconstructions, save_figure
@@ -86,28 +78,6 @@ def dataset_name(script: ScriptArguments) -> str:
     return "synthetic_shapes" if script.data_dir is None else Path(script.data_dir).resolve().name
 
 
-def take_clouds(dataset: Dataset, count: int, config: JointMAEConfig, rotation: str, seed: int) -> dict:
-    """Points, turned as asked, and labels of a random part of a split."""
-    part = PointCloudDataset(dataset.shuffle(seed=seed).select(range(min(count, len(dataset)))))
-    batch = PointCloudCollator(config.num_points, seed)([part[row] for row in range(len(part))])
-    points = Normalize()(batch["points"], epoch=0, index=batch["index"])
-    if rotation != "none":
-        points = AUGMENTATIONS[rotation](seed=seed)(points, epoch=0, index=batch["index"])
-    return {**batch, "points": points}
-
-
-def probe(model: JointMAEForPreTraining, train: dict, test: dict, device: torch.device) -> LinearProbeResult:
-    """Linear SVM on frozen features of the 3D encoder; C by cross-validation on train."""
-    encoder: JointMAEModel = model.jointmae
-    splits = []
-    for batch in (train, test):
-        rows = [
-            {"points": cloud, "labels": label} for cloud, label in zip(batch["points"], batch["labels"], strict=True)
-        ]
-        splits += extract_features(encoder, rows, device=device)
-    return linear_svm(*splits, C=None, standardize=True)
-
-
 def collect_results(
     script: ScriptArguments, recipe: PreTrainingRecipe, trainer: JointMAETrainer, corpus: DatasetDict, losses: dict
 ) -> list[Result]:
@@ -122,13 +92,14 @@ def collect_results(
     held_out = "test" if "test" in corpus else "validation"
     if "label" not in corpus["train"].features or script.num_probe_train == 0:
         return results
-    train = take_clouds(corpus["train"], script.num_probe_train, config, recipe.probe_rotation, seed)
-    test = take_clouds(corpus[held_out], script.num_probe_test, config, recipe.probe_rotation, seed + 1)
+    rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
+    train = sample_clouds(corpus["train"], script.num_probe_train, config.num_points, seed, rotation)
+    test = sample_clouds(corpus[held_out], script.num_probe_test, config.num_points, seed + 1, rotation)
     set_seed(seed)
     models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
     for name, model in models.items():
-        measured = probe(model, train, test, trainer.args.device)
+        measured = probe_encoder(model.jointmae, train, test, device=trainer.args.device)
         rule = f"last epoch; {measured.selection}"
         results.append(Result(name, 100 * measured.accuracy, "%", held_out, rule, seed, dataset=dataset, **sizes))
     return results
@@ -137,7 +108,7 @@ def collect_results(
 def draw(trainer: JointMAETrainer, corpus: DatasetDict, output_dir: Path, count: int = 5) -> None:
     """Save the paper's Fig. 5 for some held-out clouds."""
     held_out = corpus["test" if "test" in corpus else "validation"]
-    batch = take_clouds(held_out, count, trainer.unwrapped_model.config, "none", trainer.args.seed)
+    batch = sample_clouds(held_out, count, trainer.unwrapped_model.config.num_points, trainer.args.seed)
     titles = [f"cloud {row}" for row in batch["index"].tolist()]
     if "labels" in batch:
         titles = held_out.features["label"].int2str(batch["labels"].tolist())

@@ -39,8 +39,8 @@ class PreTrainingRecipe:
             Names out of `AUGMENTATIONS`, in the order in which they are applied.
         corpus (`dict[str, Setting]`):
             Options of the embedded `synthetic_shapes`.
-        probe_rotation (`str`):
-            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`, or `"none"`.
+        probe_rotation (`str`, *optional*):
+            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`; by default not at all.
     """
 
     preset: str
@@ -48,7 +48,7 @@ class PreTrainingRecipe:
     training: dict[str, Setting]
     augmentation: tuple[Setting, ...]
     corpus: dict[str, Setting] = field(default_factory=dict)
-    probe_rotation: str = "none"
+    probe_rotation: str | None = None
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
         """Configuration of the model.

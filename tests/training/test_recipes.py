@@ -24,7 +24,7 @@ def test_every_field_exists(recipe):
     assert set(recipe.model) <= set(JointMAEConfig().to_dict())
     assert set(recipe.training) <= {field.name for field in dataclasses.fields(TrainingArguments)}
     assert {name for name, _ in recipe.augmentation} <= set(AUGMENTATIONS)
-    assert recipe.probe_rotation in {*AUGMENTATIONS, "none"}
+    assert recipe.probe_rotation in {*AUGMENTATIONS, None}
 
 
 def test_paper_recipe_is_the_default_configuration_to_the_letter():

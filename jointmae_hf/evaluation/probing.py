@@ -1,0 +1,80 @@
+"""Linear probe of an encoder on clouds of a corpus: draw the clouds, extract features, fit the SVM."""
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, Transform
+
+from .features import extract_features
+from .linear_probe import LinearProbeResult, linear_svm
+
+
+def sample_clouds(
+    dataset: Dataset, max_clouds: int, num_points: int, seed: int = 0, transform: Transform | None = None
+) -> dict[str, Tensor]:
+    """Take a random part of a split as one batch in the unit sphere.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            A split of a corpus, see [`load_point_clouds`].
+        max_clouds (`int`):
+            Clouds to take, fewer if the split is smaller.
+        num_points (`int`):
+            Points of each cloud, see [`PointCloudCollator`].
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the choice of clouds and points.
+        transform (`Transform`, *optional*):
+            Applied after normalisation, such as a random rotation.
+
+    Returns:
+        `dict[str, torch.Tensor]`: `points` `(num_clouds, num_points, 3)`, `index` `(num_clouds,)` and, if the corpus has
+        them, `labels` `(num_clouds,)`.
+
+    Raises:
+        ValueError: If `max_clouds` is not positive.
+    """
+    if max_clouds < 1:
+        raise ValueError(f"`max_clouds` must be at least 1, got {max_clouds}.")
+    part = PointCloudDataset(dataset.shuffle(seed=seed).select(range(min(max_clouds, len(dataset)))))
+    batch = PointCloudCollator(num_points, seed)([part[row] for row in range(len(part))])
+    points = Normalize()(batch["points"], epoch=0, index=batch["index"])
+    if transform is not None:
+        points = transform(points, epoch=0, index=batch["index"])
+    return {**batch, "points": points}
+
+
+def probe_encoder(
+    encoder: torch.nn.Module,
+    train: dict[str, Tensor],
+    test: dict[str, Tensor],
+    C: float | None = None,  # noqa: N803
+    standardize: bool | None = True,
+    device: torch.device | str | None = None,
+) -> LinearProbeResult:
+    """Measure an encoder by a linear SVM on its frozen features.
+
+    Args:
+        encoder (`torch.nn.Module`):
+            As in [`extract_features`], such as `JointMAEModel`.
+        train (`dict[str, torch.Tensor]`):
+            `points` and `labels` that the SVM is fitted on, see [`sample_clouds`].
+        test (`dict[str, torch.Tensor]`):
+            `points` and `labels` that it is measured on.
+        C (`float`, *optional*):
+            Of the SVM; by default chosen by cross-validation on `train`.
+        standardize (`bool`, *optional*, defaults to `True`):
+            Whether features are scaled to unit variance on `train`; `None` for a choice by cross-validation.
+        device (`torch.device` or `str`, *optional*, defaults to that of the encoder):
+            Where features are computed.
+
+    Returns:
+        `LinearProbeResult`: Accuracies and how C was chosen.
+    """
+    features = []
+    for batch in (train, test):
+        rows = [
+            {"points": cloud, "labels": label} for cloud, label in zip(batch["points"], batch["labels"], strict=True)
+        ]
+        features += extract_features(encoder, rows, device=device)
+    return linear_svm(*features, C=C, standardize=standardize)
