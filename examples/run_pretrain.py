@@ -3,15 +3,17 @@
     accelerate launch examples/run_pretrain.py
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
 
-Without a flag (`--recipe quick`): embedded procedural shapes, under 5 minutes on 2 CPU cores. Every flag of
-`transformers.TrainingArguments` is understood; it takes the place of the recipe's value.
+Without a flag (`--recipe quick`): embedded procedural shapes, under 5 minutes on 2 CPU cores. Flags of
+`transformers.TrainingArguments` take the place of the recipe's values.
 """
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
 from datasets import DatasetDict
 from transformers import HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
 
@@ -135,6 +137,8 @@ def main() -> None:
     start = time.time()
     script, training, recipe = parse_arguments()
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
+    if training.device.type == "cpu":  # `accelerate launch` leaves each process one thread
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
     set_seed(training.seed)
     overrides = json.loads(script.config_overrides)
     if script.num_points is not None:
