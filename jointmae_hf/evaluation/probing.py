@@ -70,11 +70,18 @@ def probe_encoder(
 
     Returns:
         `LinearProbeResult`: Accuracies and how C was chosen.
+
+    Raises:
+        ValueError: If a batch has no labels.
     """
-    features = []
-    for batch in (train, test):
-        rows = [
-            {"points": cloud, "labels": label} for cloud, label in zip(batch["points"], batch["labels"], strict=True)
-        ]
-        features += extract_features(encoder, rows, device=device)
-    return linear_svm(*features, C=C, standardize=standardize)
+    if "labels" not in train or "labels" not in test:
+        raise ValueError(f"`train` and `test` must hold labels, got {sorted(train)} and {sorted(test)}.")
+    train_features, _ = extract_features(encoder, _rows(train), device=device)
+    test_features, _ = extract_features(encoder, _rows(test), device=device)
+    labels = train["labels"].cpu().numpy(), test["labels"].cpu().numpy()
+    return linear_svm(train_features, labels[0], test_features, labels[1], C=C, standardize=standardize)
+
+
+def _rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Samples of a batch, as `extract_features` reads them."""
+    return [{"points": cloud} for cloud in batch["points"]]
