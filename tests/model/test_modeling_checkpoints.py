@@ -12,6 +12,7 @@ from jointmae_hf import (
     JointMAEForPreTraining,
     JointMAEModel,
 )
+from jointmae_hf.model.modeling_jointmae import JointMAEUnitScaleLinear
 
 
 HEADS = [JointMAEForPointCloudClassification, JointMAEForPointCloudSegmentation]
@@ -124,9 +125,11 @@ def test_model_may_be_copied(pretrainer, unit_sphere_cloud, random_arguments):
 
 def test_weights_are_initialised_as_meant(build_tiny_config):
     model = JointMAEForPreTraining(build_tiny_config(hidden_size=128, position_embedding_2d="learned"))
+    unit_scale = {f"{name}.weight": m for name, m in model.named_modules() if isinstance(m, JointMAEUnitScaleLinear)}
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
-            assert 0.5 * 0.02 < parameter.std() < 1.5 * 0.02, name
+            std = unit_scale[name].in_features ** -0.5 if name in unit_scale else 0.02
+            assert 0.5 * std < parameter.std() < 1.5 * std, name
         elif name.endswith("bias"):
             assert parameter.abs().max() == 0, name
         else:
