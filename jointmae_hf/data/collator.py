@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .point_cloud_dataset import PointCloudSamples
+
 
 class PointCloudCollator:
     """Stack clouds, after bringing them to one size if asked to.
@@ -50,6 +52,8 @@ class PointCloudCollator:
         Raises:
             ValueError: If `samples` is empty, a key is missing in some of them, or the sizes differ without `num_points`.
         """
+        if isinstance(samples, PointCloudSamples) and len(samples) and self._keeps_all(samples.dataset.num_points):
+            return _to_tensors(samples.stack())
         keys = _common_keys(samples)
         kept = [self._kept(sample) for sample in samples]
         sizes = {len(sample["points"]) for sample in samples}
@@ -67,6 +71,10 @@ class PointCloudCollator:
             batch["part_labels"] = torch.from_numpy(parts.astype(np.int64))
         return batch
 
+    def _keeps_all(self, size: int | None) -> bool:
+        """Whether clouds of one size, `None` if they differ, go into the batch as they are."""
+        return size is not None and self.num_points in (None, size)
+
     def _kept(self, sample: dict[str, Any]) -> np.ndarray | slice:
         """Rows of the cloud that go into the batch."""
         size = len(sample["points"])
@@ -76,6 +84,12 @@ class PointCloudCollator:
             rng = np.random.default_rng([self.seed, int(sample["index"])])
             return rng.choice(size, self.num_points, replace=False)
         return np.arange(self.num_points) % size
+
+
+def _to_tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Points in float32, everything else in int64."""
+    points = torch.from_numpy(batch.pop("points"))
+    return {"points": points} | {name: torch.from_numpy(values.astype(np.int64)) for name, values in batch.items()}
 
 
 def _common_keys(samples: Sequence[dict[str, Any]]) -> set[str]:

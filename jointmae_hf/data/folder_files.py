@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .readers import POINT_CLOUD_SUFFIXES
 
@@ -11,6 +13,7 @@ from .readers import POINT_CLOUD_SUFFIXES
 logger = logging.getLogger(__name__)
 
 _SPLIT_OF_FOLDER = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _split_folders(data_dir: Path) -> dict[str, Path]:
+def _split_folders(data_dir: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """Folder of each split; `data_dir` itself is `train` when it holds no folder named after a split."""
     entries = sorted(entry for entry in data_dir.iterdir() if not entry.name.startswith("."))
     found: dict[str, Path] = {}
@@ -64,7 +67,7 @@ def _split_folders(data_dir: Path) -> dict[str, Path]:
     if not found:
         return {"train": data_dir}
     strays = [entry.name for entry in entries if entry.is_dir() and entry not in found.values()]
-    strays += [entry.name for entry in entries if entry.suffix.lower() in POINT_CLOUD_SUFFIXES and entry.is_file()]
+    strays += [entry.name for entry in entries if entry.suffix.lower() in suffixes and entry.is_file()]
     if strays:
         raise ValueError(
             f"`data_dir` must hold nothing beside its splits {sorted(found)}, got {strays}. Move them into a split."
@@ -72,47 +75,88 @@ def _split_folders(data_dir: Path) -> dict[str, Path]:
     return {split: found[split] for split in ("train", "validation", "test") if split in found}
 
 
-def find_point_cloud_files(data_dir: str | Path) -> dict[str, list[PointCloudFile]]:
+def _check_suffixes(suffixes: Sequence[str] | None) -> tuple[str, ...]:
+    """Endings to read, in lower case; by default all that are known."""
+    if suffixes is None:
+        return POINT_CLOUD_SUFFIXES
+    chosen = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    unknown = [suffix for suffix in chosen if suffix.lower() not in POINT_CLOUD_SUFFIXES]
+    if unknown or not chosen:
+        raise ValueError(f"`suffixes` must be of {', '.join(POINT_CLOUD_SUFFIXES)}, got {suffixes!r}.")
+    return tuple(suffix.lower() for suffix in chosen)
+
+
+def check_is_folder(data_dir: str | Path) -> Path:
+    """Return the folder of a corpus after checking that it is one.
+
+    Args:
+        data_dir (`str` or `pathlib.Path`):
+            What the user calls the folder.
+
+    Returns:
+        `pathlib.Path`: The folder.
+
+    Raises:
+        ValueError: If it is not an existing folder; of an archive the message says to extract it first.
+    """
+    data_dir = Path(data_dir)
+    if data_dir.is_dir():
+        return data_dir
+    is_archive = data_dir.is_file() and data_dir.suffix.lower() in _ARCHIVE_SUFFIXES
+    advice = " It is an archive: extract it and pass the folder." if is_archive else ""
+    raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.{advice}")
+
+
+def find_point_cloud_files(
+    data_dir: str | Path, suffixes: Sequence[str] | None = None
+) -> dict[str, list[PointCloudFile]]:
     """List the clouds of a folder corpus without reading them.
 
-    Hidden files are ignored; files of unknown formats are named in a warning.
+    Hidden files are ignored; files with other endings are named in a warning. Archives are never extracted.
 
     Args:
         data_dir (`str` or `pathlib.Path`):
             Folder with sub-folders `train`, `validation` (or `val`) and `test`, at least one of them; any other folder is
             one split `train`.
+        suffixes (`Sequence[str]`, *optional*):
+            Endings of the files to read, such as `[".off"]`. Defaults to `POINT_CLOUD_SUFFIXES`.
 
     Returns:
         `dict[str, list[PointCloudFile]]`: Files of each split, sorted by path.
 
     Raises:
-        ValueError: If `data_dir` is not a folder, a split is empty, something lies beside the splits, a file or folder
-            cannot be read, or only some of the files lie in a class folder.
+        ValueError: If `data_dir` is not a folder, an ending is unknown, a split is empty, something lies beside the
+            splits, a file or folder cannot be read, or only some of the files lie in a class folder.
     """
-    data_dir = Path(data_dir)
-    if not data_dir.is_dir():
-        raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.")
+    data_dir, suffixes = check_is_folder(data_dir), _check_suffixes(suffixes)
     splits: dict[str, list[PointCloudFile]] = {}
     ignored: list[str] = []
-    for split, folder in _split_folders(data_dir).items():
-        splits[split] = []
-        for path in _walk(folder):
-            relative = path.relative_to(data_dir).as_posix()
-            if path.suffix.lower() not in POINT_CLOUD_SUFFIXES:
-                ignored.append(relative)
-                continue
-            if not path.is_file():
-                raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
-            class_name = None if path.parent == folder else path.parent.name
-            splits[split].append(PointCloudFile(path, relative, class_name))
+    for split, folder in _split_folders(data_dir, suffixes).items():
+        paths = _walk(folder)
+        others = [path for path in paths if path.suffix.lower() not in suffixes]
+        ignored += [path.relative_to(data_dir).as_posix() for path in others]
+        splits[split] = [_describe(path, folder, data_dir) for path in paths if path.suffix.lower() in suffixes]
         if not splits[split]:
+            archives = [path.name for path in others if path.suffix.lower() in _ARCHIVE_SUFFIXES]
             raise ValueError(
-                f"`data_dir` must hold files that end in {', '.join(POINT_CLOUD_SUFFIXES)}, got none in {folder}."
+                f"`data_dir` must hold files that end in {', '.join(suffixes)}, got none in {folder}."
+                + (f" Extract its archives first: {', '.join(archives)}." if archives else "")
             )
     if ignored:
-        logger.warning("Ignored %d files of other formats in %s: %s", len(ignored), data_dir, ", ".join(ignored[:5]))
+        kinds = Counter(PurePosixPath(name).suffix or "without ending" for name in ignored)
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        examples = ", ".join(ignored[:5])
+        logger.warning("Ignored %d files of other formats in %s (%s): %s", len(ignored), data_dir, counts, examples)
     _check_all_or_none_have_a_class(splits)
     return splits
+
+
+def _describe(path: Path, folder: Path, data_dir: Path) -> PointCloudFile:
+    """What is known of a file of the split in `folder`."""
+    if not path.is_file():
+        raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
+    class_name = None if path.parent == folder else path.parent.name
+    return PointCloudFile(path, path.relative_to(data_dir).as_posix(), class_name)
 
 
 def _check_all_or_none_have_a_class(splits: dict[str, list[PointCloudFile]]) -> None:
@@ -122,7 +166,7 @@ def _check_all_or_none_have_a_class(splits: dict[str, list[PointCloudFile]]) -> 
     if without and len(without) < len(files):
         raise ValueError(
             f"`data_dir` must hold all its files in class folders or none, got {len(without)} of {len(files)} outside, "
-            f"such as {without[0]}."
+            f"such as {without[0]}. Move it, or name the endings to read in `suffixes`."
         )
 
 

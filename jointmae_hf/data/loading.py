@@ -6,10 +6,23 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from .folder import PointCloudFolder
+from .modelnet40 import ModelNet40
+from .modelnet_few_shot import ModelNetFewShot
+from .scanobjectnn import ScanObjectNN
+from .shapenet55 import ShapeNet55
+from .shapenet_part import ShapeNetPart
 from .synthetic_shapes import SyntheticShapes
 
 
-_CORPORA = {"folder": PointCloudFolder, "synthetic_shapes": SyntheticShapes}
+_CORPORA: dict[str, Any] = {
+    "folder": PointCloudFolder,
+    "modelnet40": ModelNet40,
+    "modelnet_few_shot": ModelNetFewShot,
+    "scanobjectnn": ScanObjectNN,
+    "shapenet55": ShapeNet55,
+    "shapenet_part": ShapeNetPart,
+    "synthetic_shapes": SyntheticShapes,
+}
 
 
 def load_point_clouds(
@@ -17,22 +30,26 @@ def load_point_clouds(
     data_dir: str | Path | None = None,
     split: str | None = None,
     cache_dir: str | Path | None = None,
+    num_proc: int | None = None,
     **config: Any,
 ) -> Dataset | DatasetDict:
     """Load a point cloud corpus; it is built on first use and read from the cache of `datasets` afterwards.
 
     Args:
         name (`str`):
-            `"synthetic_shapes"` (generated, labelled) or `"folder"` (your own files).
+            `"shapenet55"`, `"modelnet40"`, `"modelnet_few_shot"`, `"scanobjectnn"` or `"shapenet_part"` (published corpora,
+            whose archives you have), `"folder"` (your own files), or `"synthetic_shapes"` (generated, labelled).
         data_dir (`str` or `pathlib.Path`, *optional*):
-            Folder of the corpus' files. `"folder"` needs it, `"synthetic_shapes"` refuses it.
+            Folder of the corpus' files. `"synthetic_shapes"` refuses it, all others need it.
         split (`str`, *optional*):
             One split, or a part of it such as `"train[:10%]"`. Without it, all splits are returned by name.
         cache_dir (`str` or `pathlib.Path`, *optional*):
             Where the Arrow files go. Defaults to the cache of `datasets`.
+        num_proc (`int`, *optional*):
+            Processes that build the corpus; one by default. More help where every cloud is a file.
         config (`Any`, *optional*):
-            Options of the corpus: `num_train`, `num_validation`, `num_test`, `num_points` and `seed` of
-            `"synthetic_shapes"`.
+            Options of the corpus, which its builder documents: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
+            `ScanObjectNN`, `ShapeNetPart`, `PointCloudFolder` and `SyntheticShapesConfig`.
 
     Returns:
         `datasets.Dataset` or `datasets.DatasetDict`: One split, or all of them, with the columns of `schema`.
@@ -49,5 +66,5 @@ def load_point_clouds(
         dataset_name=name,
         **config,
     )
-    builder.download_and_prepare()
+    builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset(split=split)

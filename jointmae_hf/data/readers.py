@@ -1,4 +1,4 @@
-"""Readers of point cloud files: one function per format, each returns float32 points or says what is wrong.
+"""Reading a cloud from a file, whose format its ending tells.
 
 Independent of `datasets`, whose builders replace `open` and `os.path` in the module that they are defined in.
 """
@@ -7,75 +7,58 @@ from pathlib import Path
 
 import numpy as np
 
-
-_NPY_START = b"\x93NUMPY"
-
-
-def _check_points(points: np.ndarray, path: Path) -> np.ndarray:
-    """Return `points` as float32, or raise a `ValueError` that names the file."""
-    if points.dtype.kind not in "fiu":
-        raise ValueError(f"`{path}` must hold floats or integers, got dtype {points.dtype}.")
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"`{path}` must hold an array of shape (num_points, 3), got {points.shape}.")
-    if len(points) == 0:
-        raise ValueError(f"`{path}` must hold at least one point, got 0.")
-    with np.errstate(over="ignore"):
-        points = np.array(points, dtype=np.float32)
-    is_finite = np.isfinite(points).all(axis=1)
-    if not is_finite.all():
-        first = int(is_finite.argmin())
-        raise ValueError(
-            f"`{path}` must hold finite float32 values, got {points[first].tolist()} at point {first} "
-            f"({int((~is_finite).sum())} such points). Remove them."
-        )
-    return points
+from .array_readers import read_h5, read_npy, read_npz, read_parquet
+from .mesh_readers import read_mesh
+from .pcd_reader import read_pcd
+from .text_readers import read_pts, read_text
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """Read a cloud from a `.npy` file. Pickled objects are never loaded.
+_READERS = {
+    ".npy": read_npy,
+    ".parquet": read_parquet,
+    ".pcd": read_pcd,
+    ".pts": read_pts,
+    ".txt": read_text,
+    ".xyz": read_text,
+}
+_KEYED_READERS = {".h5": read_h5, ".npz": read_npz}
+_MESH_SUFFIXES = (".obj", ".off", ".ply", ".stl")
 
-    Args:
-        path (`pathlib.Path`):
-            File with one float or integer array of shape `(num_points, 3)`.
-
-    Returns:
-        `np.ndarray`: float32 of shape `(num_points, 3)`, in memory.
-
-    Raises:
-        ValueError: If the file cannot be read, or does not hold finite points of that shape.
-    """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(len(_NPY_START))
-        if start != _NPY_START:
-            raise ValueError(f"it starts with {start!r} instead of {_NPY_START!r}")
-        # A memory map checks the size that the header promises before anything is allocated.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"`{path}` must be a complete .npy file without Python objects, got: {error}") from error
-    return _check_points(stored, path)
-
-
-_READERS = {".npy": read_npy}
-
-POINT_CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
+POINT_CLOUD_SUFFIXES: tuple[str, ...] = tuple(sorted([*_READERS, *_KEYED_READERS, *_MESH_SUFFIXES]))
 """Endings of the files that `read_point_cloud` understands, in lower case."""
 
 
-def read_point_cloud(path: str | Path) -> np.ndarray:
-    """Read a cloud from a file, whose format its ending tells.
+def read_point_cloud(
+    path: str | Path, num_points: int = 2048, points_key: str | None = None, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Read a cloud from a file.
 
     Args:
         path (`str` or `pathlib.Path`):
             File with one of the endings in `POINT_CLOUD_SUFFIXES`, in upper or lower case.
+        num_points (`int`, *optional*, defaults to 2048):
+            Points to draw from the surface of a mesh. Clouds keep their own number.
+        points_key (`str`, *optional*):
+            Name of the array in `.npz` and `.h5` files. Without it, `"points"`, or else the only array of the file.
+        rng (`np.random.Generator`, *optional*):
+            Source of the random numbers for a mesh. Without it, `numpy.random.default_rng(0)`.
 
     Returns:
         `np.ndarray`: float32 of shape `(num_points, 3)`, in the units and axes of the file.
 
     Raises:
-        ValueError: If the ending is unknown or the file is not a valid cloud; the message names the file.
+        ImportError: If the format needs a package that is not installed.
+        ValueError: If `num_points` is not positive, the ending is unknown or the file is not a valid cloud; the message
+            names the file.
     """
     path = Path(path)
-    if path.suffix.lower() not in _READERS:
+    suffix = path.suffix.lower()
+    if num_points < 1:
+        raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
+    if suffix not in POINT_CLOUD_SUFFIXES:
         raise ValueError(f"`path` must end in one of {', '.join(POINT_CLOUD_SUFFIXES)}, got {path}.")
-    return _READERS[path.suffix.lower()](path)
+    if suffix in _MESH_SUFFIXES:
+        return read_mesh(path, num_points, np.random.default_rng(0) if rng is None else rng)
+    if suffix in _KEYED_READERS:
+        return _KEYED_READERS[suffix](path, points_key)
+    return _READERS[suffix](path)

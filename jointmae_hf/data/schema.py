@@ -3,9 +3,12 @@
 | column | type | meaning |
 |---|---|---|
 | `points` | `Array2D((num_points or None, 3), "float32")` | xyz of one cloud |
+| `normals` | as `points` | normal of every point, if the corpus has normals |
 | `label` | `ClassLabel` | class of the cloud, if the corpus has classes |
 | `part_labels` | `List(Value("uint8"))` | part of every point, if the corpus has parts |
-| `id` | `Value("string")` | name that finds the cloud again in its source |
+| `is_background` | `List(Value("bool"))` | whether a point lies beside the object, if the corpus is cut from scans |
+| `synset` | `Value("string")` | WordNet offset of the class, if the corpus has synsets |
+| `id` | `Value("string")` | name that finds the cloud again in its source, with the synset where there is one |
 """
 
 from collections.abc import Sequence
@@ -16,7 +19,12 @@ from datasets import Array2D, ClassLabel, Features, List, Value
 
 
 def point_cloud_features(
-    num_points: int | None = None, class_names: Sequence[str] | None = None, has_part_labels: bool = False
+    num_points: int | None = None,
+    class_names: Sequence[str] | None = None,
+    has_part_labels: bool = False,
+    has_normals: bool = False,
+    has_background: bool = False,
+    has_synset: bool = False,
 ) -> Features:
     """Describe the columns of a corpus.
 
@@ -27,6 +35,12 @@ def point_cloud_features(
             Names of the classes in the order of their labels. Without them there is no `label` column.
         has_part_labels (`bool`, *optional*, defaults to `False`):
             Whether every point carries a part label.
+        has_normals (`bool`, *optional*, defaults to `False`):
+            Whether every point carries a normal.
+        has_background (`bool`, *optional*, defaults to `False`):
+            Whether every point tells the object from its background.
+        has_synset (`bool`, *optional*, defaults to `False`):
+            Whether every cloud carries a WordNet offset.
 
     Returns:
         `datasets.Features`: The columns, in the order of the table above.
@@ -37,10 +51,16 @@ def point_cloud_features(
     if num_points is not None and num_points < 1:
         raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
     features: dict[str, object] = {"points": Array2D((num_points, 3), "float32")}
+    if has_normals:
+        features["normals"] = Array2D((num_points, 3), "float32")
     if class_names is not None:
         features["label"] = ClassLabel(names=list(class_names))
     if has_part_labels:
         features["part_labels"] = List(Value("uint8"))
+    if has_background:
+        features["is_background"] = List(Value("bool"))
+    if has_synset:
+        features["synset"] = Value("string")
     features["id"] = Value("string")
     return Features(features)
 
@@ -52,12 +72,22 @@ def _check_columns(features: Features, points: Sequence[np.ndarray], columns: di
             raise ValueError(f"`{name}` must be given if and only if `features` hold it, got {sorted(features)}.")
         if values is not None and len(values) != len(points):
             raise ValueError(f"`{name}` must have one entry per cloud, got {len(values)} and {len(points)} clouds.")
-    num_points = features["points"].shape[0]
-    for cloud in points:
+    triples = {"points": points, "normals": columns["normals"]}
+    for name, clouds in triples.items():
+        _check_triples(name, () if clouds is None else clouds, features["points"].shape[0])
+    for name in ("normals", "part_labels", "is_background"):
+        per_point = columns[name]
+        if per_point is not None and [len(values) for values in per_point] != [len(cloud) for cloud in points]:
+            raise ValueError(f"`{name}` must have one entry per point, got other lengths than those of `points`.")
+
+
+def _check_triples(name: str, clouds: Sequence[np.ndarray], num_points: int | None) -> None:
+    """Compare arrays of points or normals with the type that `features` announce."""
+    for cloud in clouds:
         if cloud.ndim != 2 or cloud.shape[1] != 3 or cloud.dtype != np.float32:
-            raise ValueError(f"`points` must be float32 arrays (num_points, 3), got {cloud.dtype} {cloud.shape}.")
+            raise ValueError(f"`{name}` must be float32 arrays (num_points, 3), got {cloud.dtype} {cloud.shape}.")
         if num_points is not None and len(cloud) != num_points:
-            raise ValueError(f"`points` must hold {num_points} points as `features` say, got {len(cloud)}.")
+            raise ValueError(f"`{name}` must hold {num_points} points as `features` say, got {len(cloud)}.")
 
 
 def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.ListArray:
@@ -66,12 +96,22 @@ def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.Lis
     return pa.ListArray.from_arrays(pa.array(offsets, type=pa.int32()), pa.array(values))
 
 
+def _array_of_triples(feature: Array2D, clouds: Sequence[np.ndarray]) -> pa.ExtensionArray:
+    """One list of points per cloud."""
+    lengths = [len(cloud) for cloud in clouds]
+    rows = _list_array(np.concatenate(clouds).reshape(-1), [3] * sum(lengths))
+    return pa.ExtensionArray.from_storage(feature(), _list_array(rows, lengths))
+
+
 def point_cloud_table(
     features: Features,
     points: Sequence[np.ndarray],
     ids: Sequence[str],
     labels: Sequence[int] | None = None,
     part_labels: Sequence[np.ndarray] | None = None,
+    normals: Sequence[np.ndarray] | None = None,
+    is_background: Sequence[np.ndarray] | None = None,
+    synsets: Sequence[str] | None = None,
 ) -> pa.Table:
     """Write clouds into an Arrow table, without a Python object per number.
 
@@ -86,6 +126,12 @@ def point_cloud_table(
             One class per cloud.
         part_labels (`Sequence[np.ndarray]`, *optional*):
             One uint8 array `(num_points,)` per cloud.
+        normals (`Sequence[np.ndarray]`, *optional*):
+            One float32 array `(num_points, 3)` per cloud.
+        is_background (`Sequence[np.ndarray]`, *optional*):
+            One bool array `(num_points,)` per cloud.
+        synsets (`Sequence[str]`, *optional*):
+            One WordNet offset per cloud.
 
     Returns:
         `pyarrow.Table`: One row per cloud; its schema carries `features`.
@@ -93,17 +139,21 @@ def point_cloud_table(
     Raises:
         ValueError: If the columns do not agree with `features`, or with each other in length.
     """
-    _check_columns(features, points, {"id": ids, "label": labels, "part_labels": part_labels})
+    given = {"id": ids, "label": labels, "part_labels": part_labels, "synset": synsets}
+    _check_columns(features, points, {**given, "normals": normals, "is_background": is_background})
     lengths = [len(cloud) for cloud in points]
-    if part_labels is not None and [len(parts) for parts in part_labels] != lengths:
-        raise ValueError("`part_labels` must have one entry per point, got other lengths than those of `points`.")
-    rows = _list_array(np.concatenate(points).reshape(-1), [3] * sum(lengths))
     columns: dict[str, pa.Array] = {
-        "points": pa.ExtensionArray.from_storage(features["points"](), _list_array(rows, lengths)),
+        "points": _array_of_triples(features["points"], points),
         "id": pa.array(ids, type=pa.string()),
     }
+    if normals is not None:
+        columns["normals"] = _array_of_triples(features["normals"], normals)
     if labels is not None:
         columns["label"] = pa.array(labels, type=pa.int64())
     if part_labels is not None:
         columns["part_labels"] = _list_array(np.concatenate(part_labels).astype(np.uint8), lengths)
+    if is_background is not None:
+        columns["is_background"] = _list_array(np.concatenate(is_background).astype(bool), lengths)
+    if synsets is not None:
+        columns["synset"] = pa.array(synsets, type=pa.string())
     return pa.table([columns[name] for name in features], schema=features.arrow_schema)

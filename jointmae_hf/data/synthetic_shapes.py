@@ -96,6 +96,7 @@ class SyntheticShapes(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description="Procedural shapes of twenty families with class and part labels.",
+            license="apache-2.0",
             features=schema.point_cloud_features(
                 self.config.num_points, shape_families.SHAPE_CLASSES, has_part_labels=True
             ),

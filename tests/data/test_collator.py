@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from jointmae_hf.data import PointCloudCollator
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset
 
 
 def sample(size, index=0, **extra):
@@ -90,3 +90,13 @@ def test_collator_refuses_labels_for_some_samples_only():
 def test_collator_names_the_option_when_it_is_wrong(name, options):
     with pytest.raises(ValueError, match=f"`{name}` must"):
         PointCloudCollator(**options)
+
+
+@pytest.mark.parametrize("num_points", [None, 16, 8, 20])
+def test_collator_gives_the_same_batch_from_samples_of_a_dataset(shapes, num_points):
+    samples = PointCloudDataset(shapes["train"].shuffle(seed=1)).__getitems__([2, 7])
+    fast, slow = PointCloudCollator(num_points)(samples), PointCloudCollator(num_points)(list(samples))
+    assert list(fast) == list(slow)
+    for name, values in slow.items():
+        assert fast[name].dtype == values.dtype
+        assert torch.equal(fast[name], values)

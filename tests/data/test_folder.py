@@ -1,7 +1,13 @@
+import sys
+
 import numpy as np
 import pytest
 
+from jointmae_hf import JointMAEFeatureExtractor
 from jointmae_hf.data import PointCloudFolder, folder, load_point_clouds
+
+
+TRIANGLE = "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 
 
 def load(path, tmp_path, **kwargs):
@@ -39,11 +45,74 @@ def test_folder_is_the_same_when_written_in_many_tables(cloud_folder, tmp_path, 
     assert other.to_list() == sizes_dataset.to_list()
 
 
-def test_folder_raises_before_anything_is_written_when_a_file_is_bad(cloud_folder, tmp_path):
+def test_folder_leaves_nothing_in_the_cache_when_a_file_is_bad(cloud_folder, tmp_path):
     np.save(cloud_folder / "table" / "z.npy", np.full((4, 3), np.nan))
     with pytest.raises(ValueError, match=r"z\.npy` must hold finite"):
         load(cloud_folder, tmp_path)
     assert not list((tmp_path / "cache").rglob("*.arrow"))
+
+
+def test_folder_names_the_extra_when_a_package_is_missing(cloud_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    (cloud_folder / "table" / "z.off").write_text(TRIANGLE)
+    with pytest.raises(ImportError, match=r'pip install "jointmae_hf\[data\]"'):
+        load(cloud_folder, tmp_path)
+
+
+def test_folder_samples_meshes_by_seed_and_path_alone(tmp_path):
+    for name in ("cup/a.off", "cup/b.off"):
+        (tmp_path / "c" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "c" / name).write_text(TRIANGLE)
+    first = load(tmp_path / "c", tmp_path, split="train", num_points=8).with_format("numpy")[:]["points"]
+    assert first.shape == (2, 8, 3)
+    assert np.abs(first[0] - first[1]).max() > 0.0
+    (tmp_path / "c" / "cup" / "a.off").rename(tmp_path / "c" / "cup" / "0.off")
+    again = load(tmp_path / "c", tmp_path, split="train", num_points=8).with_format("numpy")[:]["points"]
+    np.testing.assert_array_equal(again[1], first[1])
+    other = load(tmp_path / "c", tmp_path, split="train", num_points=8, seed=1).with_format("numpy")[:]["points"]
+    assert np.abs(other[1] - first[1]).max() > 0.0
+
+
+@pytest.mark.parametrize("up_axis", ["x", "y", "z"])
+def test_folder_turns_clouds_as_the_feature_extractor_does(cloud_folder, tmp_path, up_axis):
+    points = load(cloud_folder, tmp_path, split="train", up_axis=up_axis).with_format("numpy")[0]["points"]
+    extractor = JointMAEFeatureExtractor(do_normalize=False, do_resample=False, up_axis=up_axis)
+    expected = extractor(np.load(cloud_folder / "chair" / "a.npy"), return_tensors="np")["points"][0]
+    np.testing.assert_array_equal(points, expected)
+
+
+@pytest.mark.parametrize("up_axis", ["x", "y", "z"])
+def test_turn_up_brings_the_axis_to_y_without_mirroring(up_axis):
+    turned = folder.turn_up(np.eye(3), up_axis)
+    np.testing.assert_array_equal(turned["xyz".index(up_axis)], [0.0, 1.0, 0.0])
+    assert np.linalg.det(turned) == pytest.approx(1.0)
+
+
+def test_folder_reads_the_array_that_is_named(tmp_path):
+    (tmp_path / "c").mkdir()
+    np.savez(tmp_path / "c" / "a.npz", before=np.zeros((2, 3)), after=np.ones((2, 3)))
+    points = load(tmp_path / "c", tmp_path, split="train", points_key="after").with_format("numpy")[0]["points"]
+    np.testing.assert_array_equal(points, np.ones((2, 3)))
+
+
+def test_folder_reads_the_endings_asked_for_alone(cloud_folder, tmp_path):
+    (cloud_folder / "chair" / "labels.txt").write_text("not a cloud")
+    assert len(load(cloud_folder, tmp_path, split="train", suffixes=[".npy"])) == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"num_points": 0}, "`num_points` must be at least 1, got 0"),
+        ({"num_points": "9"}, "`num_points` must be an int, got '9'"),
+        ({"seed": -1}, "`seed` must be at least 0, got -1"),
+        ({"up_axis": "w"}, '`up_axis` must be "x", "y" or "z", got \'w\''),
+        ({"suffixes": [".docx"]}, "`suffixes` must be of"),
+    ],
+)
+def test_folder_refuses_a_wrong_option(cloud_folder, tmp_path, option, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        load(cloud_folder, tmp_path, **option)
 
 
 def test_folder_is_built_again_when_a_file_changes(cloud_folder, tmp_path):

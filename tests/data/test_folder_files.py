@@ -50,10 +50,38 @@ def test_find_ignores_hidden_files_and_folders(cloud_folder):
 
 
 def test_find_warns_of_files_of_other_formats(cloud_folder, caplog):
-    (cloud_folder / "readme.txt").write_text("text")
+    for name in ("readme.md", "chair/a.mtl", "chair/b.mtl"):
+        (cloud_folder / name).write_text("text")
     find_point_cloud_files(cloud_folder)
-    assert "Ignored 1 files of other formats" in caplog.text
-    assert "readme.txt" in caplog.text
+    assert "Ignored 3 files of other formats" in caplog.text
+    assert "(1 .md, 2 .mtl): chair/a.mtl, chair/b.mtl, readme.md" in caplog.text
+
+
+@pytest.mark.parametrize("suffixes", [[".off"], ".OFF"])
+def test_find_reads_the_endings_asked_for_alone(cloud_folder, caplog, suffixes):
+    (cloud_folder / "chair" / "c.off").write_text("")
+    splits = find_point_cloud_files(cloud_folder, suffixes)
+    assert [file.id for file in splits["train"]] == ["chair/c.off"]
+    assert "4 .npy" in caplog.text
+
+
+@pytest.mark.parametrize("suffixes", [[], [".docx"], "off"])
+def test_find_refuses_unknown_endings(cloud_folder, suffixes):
+    with pytest.raises(ValueError, match=r"`suffixes` must be of \.h5, .*, got"):
+        find_point_cloud_files(cloud_folder, suffixes)
+
+
+@pytest.mark.parametrize("name", ["clouds.zip", "clouds.tar", "clouds.tar.gz", "clouds.TGZ"])
+def test_find_says_to_extract_an_archive(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"must be an existing folder, got .* It is an archive: extract it"):
+        find_point_cloud_files(tmp_path / name)
+
+
+def test_find_says_to_extract_archives_in_the_folder(tmp_path):
+    (tmp_path / "clouds.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"got none in .* Extract its archives first: clouds\.zip"):
+        find_point_cloud_files(tmp_path)
 
 
 def test_find_follows_links_to_folders(cloud_folder, tmp_path):
@@ -82,7 +110,7 @@ def test_find_refuses_a_folder_that_does_not_exist(tmp_path):
 def test_find_refuses_an_empty_split(tmp_path):
     add(tmp_path / "train" / "cup" / "a.npy")
     (tmp_path / "test").mkdir()
-    with pytest.raises(ValueError, match=r"files that end in \.npy.*, got none in .*test"):
+    with pytest.raises(ValueError, match=r"files that end in \.h5, \.npy.*, got none in .*test"):
         find_point_cloud_files(tmp_path)
 
 

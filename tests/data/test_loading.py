@@ -22,7 +22,9 @@ def test_load_takes_parts_of_a_split(tmp_path):
 
 
 def test_load_lists_the_names_when_the_name_is_unknown():
-    with pytest.raises(ValueError, match="`name` must be one of folder, synthetic_shapes, got 'shapenet'"):
+    with pytest.raises(
+        ValueError, match=r"`name` must be one of folder, modelnet40, .*, synthetic_shapes, got 'shapenet'"
+    ):
         load_point_clouds("shapenet")
 
 

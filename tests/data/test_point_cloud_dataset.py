@@ -71,6 +71,39 @@ def test_getitems_equals_getitem(shapes):
         np.testing.assert_array_equal(sample["points"], dataset[index]["points"])
 
 
+@pytest.mark.parametrize("selection", sorted(set(SELECTIONS) - {"none"}))
+def test_stacked_samples_equal_single_ones(shapes, selection):
+    dataset = PointCloudDataset(SELECTIONS[selection](shapes["train"]))
+    samples = dataset.__getitems__([0, -1, 1])
+    for name, values in samples.stack().items():
+        np.testing.assert_array_equal(values, [sample[name] for sample in samples])
+
+
+def test_stacked_samples_are_copies(shapes):
+    dataset = PointCloudDataset(shapes["train"])
+    dataset.__getitems__([3]).stack()["points"][:] = 0.0
+    assert np.abs(dataset[3]["points"]).max() > 0.0
+
+
+@pytest.mark.parametrize("index", [24, -25])
+def test_stacked_index_outside_raises_index_error(shapes, index):
+    with pytest.raises(IndexError, match=f"`index` must be between -24 and 23, got {index}"):
+        PointCloudDataset(shapes["train"]).__getitems__([0, index]).stack()
+
+
+def test_num_points_is_none_when_clouds_differ_in_size(shapes, sizes_dataset):
+    assert PointCloudDataset(shapes["train"]).num_points == 16
+    assert PointCloudDataset(sizes_dataset).num_points is None
+    with pytest.raises(ValueError, match="`dataset` must hold clouds of one size to be stacked"):
+        PointCloudDataset(sizes_dataset).__getitems__([0]).stack()
+
+
+def test_num_points_is_none_when_part_labels_have_other_lengths(shapes):
+    rows = shapes["train"].select([0, 1]).to_dict()
+    rows["part_labels"] = [parts[:3] for parts in rows["part_labels"]]
+    assert PointCloudDataset(Dataset.from_dict(rows, features=shapes["train"].features)).num_points is None
+
+
 def test_negative_index_counts_from_the_end(shapes):
     assert PointCloudDataset(shapes["train"])[-1]["index"] == 23
 

@@ -1,7 +1,9 @@
+import sys
+
 import numpy as np
 import pytest
 
-from jointmae_hf.data import read_point_cloud
+from jointmae_hf.data import POINT_CLOUD_SUFFIXES, read_point_cloud
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", "int8", "uint16", "int64"])
@@ -70,5 +72,32 @@ def test_read_npy_names_the_file_when_it_does_not_exist(tmp_path):
 
 
 def test_read_point_cloud_lists_the_endings_when_it_does_not_know_one(tmp_path):
-    with pytest.raises(ValueError, match=r"`path` must end in one of \.npy.*, got .*a\.docx"):
+    with pytest.raises(ValueError, match=r"`path` must end in one of \.h5, \.npy.*, got .*a\.docx"):
         read_point_cloud(tmp_path / "a.docx")
+
+
+def test_read_point_cloud_refuses_no_points(tmp_path):
+    with pytest.raises(ValueError, match="`num_points` must be at least 1, got 0"):
+        read_point_cloud(tmp_path / "a.off", num_points=0)
+
+
+@pytest.mark.parametrize("suffix", POINT_CLOUD_SUFFIXES)
+def test_every_reader_names_the_file_when_it_is_empty(tmp_path, suffix):
+    (tmp_path / f"bad{suffix}").write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"bad\{suffix}` must"):
+        read_point_cloud(tmp_path / f"bad{suffix}")
+
+
+@pytest.mark.parametrize("suffix", POINT_CLOUD_SUFFIXES)
+def test_every_reader_names_the_file_when_it_holds_noise(tmp_path, suffix):
+    (tmp_path / f"bad{suffix}").write_bytes(np.random.default_rng(0).bytes(500))
+    with pytest.raises(ValueError, match=rf"bad\{suffix}` must"):
+        read_point_cloud(tmp_path / f"bad{suffix}")
+
+
+@pytest.mark.parametrize(("suffix", "package"), [(".h5", "h5py"), (".ply", "trimesh"), (".OFF", "trimesh")])
+def test_reader_names_the_extra_when_its_package_is_missing(tmp_path, monkeypatch, suffix, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / f"a{suffix}").write_bytes(b"")
+    with pytest.raises(ImportError, match=rf'{package}: pip install "jointmae_hf\[data\]"'):
+        read_point_cloud(tmp_path / f"a{suffix}")

@@ -63,3 +63,39 @@ def test_table_refuses_part_labels_of_another_length():
     features = point_cloud_features(has_part_labels=True)
     with pytest.raises(ValueError, match="`part_labels` must have one entry per point"):
         point_cloud_table(features, make_clouds(4), ["x"], part_labels=[np.zeros(3, np.uint8)])
+
+
+def test_features_hold_the_columns_of_published_corpora():
+    features = point_cloud_features(8, ["a"], has_normals=True, has_background=True, has_synset=True)
+    assert list(features) == ["points", "normals", "label", "is_background", "synset", "id"]
+    assert features["normals"] == Array2D((8, 3), "float32")
+    assert features["is_background"] == List(Value("bool"))
+
+
+def test_table_reads_back_normals_background_and_synset():
+    clouds, normals = make_clouds(2, 3), make_clouds(2, 3)
+    background = [np.array([True, False]), np.array([False, True, True])]
+    features = point_cloud_features(has_normals=True, has_background=True, has_synset=True)
+    table = point_cloud_table(
+        features, clouds, ["x", "y"], normals=normals, is_background=background, synsets=["02691156", "04379243"]
+    )
+    dataset = Dataset(table).with_format("numpy")
+    assert dataset.features == features
+    np.testing.assert_array_equal(dataset[1]["normals"], normals[1])
+    np.testing.assert_array_equal(dataset[1]["is_background"], background[1])
+    assert dataset["synset"][:].tolist() == ["02691156", "04379243"]
+
+
+def test_table_takes_one_array_of_clouds():
+    clouds = np.stack(make_clouds(4, 4))
+    table = point_cloud_table(
+        point_cloud_features(4, has_background=True), clouds, ["x", "y"], is_background=np.ones((2, 4), bool)
+    )
+    np.testing.assert_array_equal(Dataset(table).with_format("numpy")["points"][:], clouds)
+
+
+@pytest.mark.parametrize(("name", "values"), [("normals", make_clouds(3)), ("is_background", [np.zeros(3, bool)])])
+def test_table_refuses_other_columns_of_another_length(name, values):
+    features = point_cloud_features(has_normals=name == "normals", has_background=name == "is_background")
+    with pytest.raises(ValueError, match=f"`{name}` must have one entry per point"):
+        point_cloud_table(features, make_clouds(4), ["x"], **{name: values})

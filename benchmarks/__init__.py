@@ -1,0 +1,1 @@
+"""Measurements of speed; `python -m benchmarks` runs all of them, `python -m benchmarks.bm_data_loading` one."""

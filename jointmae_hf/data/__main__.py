@@ -1,0 +1,74 @@
+"""The command line of the corpora: `python -m jointmae_hf.data convert NAME --output_dir OUTPUT`."""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from .conversion import convert_to_parquet, push_dataset
+
+
+logger = logging.getLogger(__name__)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Read `key=value`; a value that is no JSON is a text."""
+    key, equals, value = text.partition("=")
+    if not key.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"must be key=value, got {text!r}")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the arguments.
+
+    Returns:
+        `argparse.ArgumentParser`: Parser with the command `convert`.
+    """
+    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.data", description="Point cloud corpora.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    convert = commands.add_parser("convert", help="write a corpus as Parquet, readable by datasets.load_dataset")
+    convert.add_argument("name", help="corpus, as in load_point_clouds")
+    convert.add_argument("--data_dir", help="folder of the corpus' files")
+    convert.add_argument("--output_dir", required=True, help="folder to write, new or empty")
+    convert.add_argument("--cache_dir", help="where the corpus is built first; by default the cache of datasets")
+    convert.add_argument(
+        "--config",
+        type=_option,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="options of the corpus",
+    )
+    convert.add_argument("--push_to_hub", metavar="OWNER/NAME", help="upload the result to this data set, private")
+    convert.add_argument("--public", action="store_true", help="with --push_to_hub: let everyone read the data set")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command.
+
+    Args:
+        arguments (`Sequence[str]`, *optional*):
+            Defaults to the command line.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.public and options.push_to_hub is None:
+        parser.error("--public needs --push_to_hub")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    output_dir = convert_to_parquet(
+        options.name, options.output_dir, options.data_dir, options.cache_dir, **dict(options.config)
+    )
+    logger.info("written: %s", output_dir)
+    if options.push_to_hub is not None:
+        logger.info("published: %s", push_dataset(output_dir, options.push_to_hub, private=not options.public))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Converting a corpus to a Parquet repository that plain `datasets.load_dataset` reads, and publishing it."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+from huggingface_hub import HfApi
+
+from .dataset_card import write_dataset_card
+from .loading import load_point_clouds
+
+
+MAX_SHARD_BYTES = 500_000_000
+_ROW_GROUP_BYTES = 16 << 20
+
+
+def convert_to_parquet(
+    name: str,
+    output_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    **config: Any,
+) -> Path:
+    """Write all splits of a corpus as `data/{split}-00000-of-000NN.parquet`, with a card, whole or not at all.
+
+    Args:
+        name (`str`):
+            Name of the corpus, see `load_point_clouds`.
+        output_dir (`str` or `os.PathLike`):
+            Folder to write. It must not exist or be empty, and must not lie in `data_dir`.
+        data_dir (`str` or `os.PathLike`, *optional*):
+            Folder of the corpus' files.
+        cache_dir (`str` or `os.PathLike`, *optional*):
+            Where the corpus is built first. Defaults to the cache of `datasets`.
+        max_shard_bytes (`int`, *optional*, defaults to 500,000,000):
+            Largest size of a file; only a single cloud that is larger exceeds it.
+        config (`Any`, *optional*):
+            Options of the corpus.
+
+    Returns:
+        `pathlib.Path`: `output_dir`.
+
+    Raises:
+        ValueError: If `output_dir` holds something or lies in `data_dir`, `max_shard_bytes` is not positive, or the corpus
+            cannot be built.
+    """
+    output_dir = Path(output_dir).absolute()
+    _check_output(output_dir, data_dir)
+    if max_shard_bytes < 1:
+        raise ValueError(f"`max_shard_bytes` must be positive, got {max_shard_bytes}.")
+    splits = load_point_clouds(
+        name,
+        data_dir=None if data_dir is None else Path(data_dir),
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        **config,
+    )
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the output, so that the last step is a rename. The temporary folder itself is closed to others.
+    with tempfile.TemporaryDirectory(prefix=f".{output_dir.name}.", dir=output_dir.parent) as temporary:
+        written = Path(temporary, "corpus")
+        (written / "data").mkdir(parents=True)
+        paths = [path for split in splits for path in _write_split(splits[split], split, written, max_shard_bytes)]
+        num_bytes = sum(path.stat().st_size for path in paths)
+        card = write_dataset_card(name, splits, config, num_bytes)
+        (written / "README.md").write_text(card, encoding="utf-8")
+        _check_output(output_dir, data_dir)
+        if output_dir.exists():
+            output_dir.rmdir()
+        written.rename(output_dir)
+    return output_dir
+
+
+def _check_output(output_dir: Path, data_dir: str | os.PathLike[str] | None) -> None:
+    """Raise unless the output can be written without touching anything that is there."""
+    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+        raise ValueError(f"`output_dir` must not exist or be an empty folder, got {output_dir}. Name another.")
+    if data_dir is not None and output_dir.resolve().is_relative_to(Path(data_dir).resolve()):
+        raise ValueError(f"`output_dir` must lie outside `data_dir`, got {output_dir} in {data_dir}.")
+
+
+def _row_groups(dataset: Dataset) -> Iterator[pa.Table]:
+    """Consecutive rows of about 16 MiB, with the features in their schema."""
+    num_rows = max(1, int(_ROW_GROUP_BYTES * len(dataset) / max(1, dataset.data.nbytes)))
+    schema = dataset.features.arrow_schema
+    for start in range(0, len(dataset), num_rows):
+        table = dataset.data.slice(start, min(num_rows, len(dataset) - start))
+        yield pa.Table.from_arrays([table.column(name).combine_chunks() for name in schema.names], schema=schema)
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How columns are stored. Coordinates hardly repeat: a dictionary of them only takes time to write and to read."""
+    empty = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), empty)
+    stored = pq.ParquetFile(pa.BufferReader(empty.getvalue())).schema
+    kinds = {stored.column(number).path: stored.column(number).physical_type for number in range(len(stored))}
+    floats = [path for path, kind in kinds.items() if kind in ("FLOAT", "DOUBLE")]
+    others = [path for path in kinds if path not in floats]
+    return {"compression": "zstd", "use_dictionary": others, "use_byte_stream_split": floats}
+
+
+def _write_split(dataset: Dataset, split: str, folder: Path, max_shard_bytes: int) -> list[Path]:
+    """Write the files of one split; their number, which is part of their names, is known at the end."""
+    paths: list[Path] = []
+    writer = None
+    for table in _row_groups(dataset):
+        # Parquet never takes more than Arrow, whose lists of coordinates carry four bytes of position a point.
+        if writer is not None and paths[-1].stat().st_size + table.nbytes > max_shard_bytes:
+            writer.close()
+            writer = None
+        if writer is None:
+            paths.append(folder / "data" / f"{split}-{len(paths):05d}.parquet")
+            writer = pq.ParquetWriter(paths[-1], table.schema, **_encoding(table.schema), write_page_index=True)
+        writer.write_table(table, row_group_size=len(table))
+    if writer is not None:
+        writer.close()
+    return [path.rename(path.with_stem(f"{path.stem}-of-{len(paths):05d}")) for path in paths]
+
+
+def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = True, token: str | None = None) -> str:
+    """Upload a converted corpus to the Hub.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            What `convert_to_parquet` wrote.
+        repo_id (`str`):
+            Data set on the Hub, `"owner/name"`.
+        private (`bool`, *optional*, defaults to `True`):
+            Whether it must be private; few corpora may be handed on. A public one that exists is refused then.
+        token (`str`, *optional*):
+            Access token; by default the one you are logged in with.
+
+    Returns:
+        `str`: Address of the commit.
+
+    Raises:
+        ValueError: If `folder` holds no converted corpus, or the data set exists and is public against `private`.
+    """
+    folder = Path(folder)
+    if not (folder / "README.md").is_file() or not any(folder.glob("data/*.parquet")):
+        raise ValueError(f"`folder` must hold README.md and data/*.parquet, got {folder}. Convert a corpus first.")
+    api = HfApi(token=token)
+    repository = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+    if private and not api.repo_info(repository.repo_id, repo_type="dataset").private:
+        raise ValueError(
+            f"`repo_id` must be private, got {repository.repo_id}, which is public. Pass `private=False`."
+        )
+    return api.upload_folder(
+        repo_id=repository.repo_id,
+        repo_type="dataset",
+        folder_path=folder,
+        allow_patterns=["README.md", "data/*.parquet"],
+        commit_message="Upload point clouds",
+    ).commit_url

@@ -1,0 +1,141 @@
+"""Reading the HDF5 files of published corpora: what a file holds is compared with what it must hold before it is read."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .point_checks import naming_file
+
+
+# The largest file of the corpora read here has 11,416 rows.
+_MOST_ROWS = 100_000
+# The compression of HDF5 (deflate) reaches 1,032 to one.
+_MOST_BYTES_PER_STORED_BYTE = 1_100
+_RULE = "be a complete HDF5 file"
+
+
+@dataclass(frozen=True)
+class Hdf5Column:
+    """One array of a file, a row per cloud.
+
+    Args:
+        name (`str`):
+            Key of the array.
+        shape (`tuple[int, ...]`):
+            Shape of a row. `()` also admits rows of shape `(1,)`, as labels are stored by some.
+        kinds (`str`, *optional*, defaults to `"f"`):
+            Admitted kinds of `numpy` types: `"f"` for floats, `"iu"` for integers.
+        is_required (`bool`, *optional*, defaults to `True`):
+            Whether the file must have the array.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kinds: str = "f"
+    is_required: bool = True
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An HDF5 file for reading."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError('HDF5 files need h5py: pip install "jointmae_hf[data]"') from error
+    with naming_file(path, _RULE):
+        # Read-only and network file systems often cannot lock.
+        file = h5py.File(path, "r", locking="best-effort")
+    with file:
+        yield file
+
+
+def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
+    """The array of a column, after comparing its type with the column; `None` if it may be and is missing."""
+    import h5py
+
+    # Asking the file itself whether it has a name would follow links out of it.
+    names = list(file)
+    if column.name not in names:
+        if column.is_required:
+            raise ValueError(f"`{path}` must have the key `{column.name}`, got {sorted(names)}.")
+        return None
+    dataset = file[column.name] if isinstance(file.get(column.name, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"`{path}` must hold `{column.name}` itself as an array, got a group or a link elsewhere.")
+    shape: tuple[int, ...] = dataset.shape or ()
+    is_label = column.shape == () and shape[1:] == (1,)
+    if dataset.dtype.kind not in column.kinds or len(shape) == 0 or not (shape[1:] == column.shape or is_label):
+        expected = str(("num_clouds", *column.shape)).replace("'", "")
+        raise ValueError(
+            f"`{path}` must hold `{column.name}` of shape {expected} and kind {column.kinds!r}, got {shape} of "
+            f"{dataset.dtype}."
+        )
+    if not 0 < shape[0] <= _MOST_ROWS:
+        raise ValueError(f"`{path}` must hold 1 to {_MOST_ROWS} clouds, got {shape[0]} in `{column.name}`.")
+    # Chunks that were never written read as zeros.
+    if dataset.id.get_storage_size() * _MOST_BYTES_PER_STORED_BYTE < dataset.nbytes:
+        raise ValueError(
+            f"`{path}` must hold the values of `{column.name}`, got an array that was not written in full."
+        )
+    return dataset
+
+
+def _checked_datasets(file: Any, columns: Sequence[Hdf5Column], path: Path) -> dict[str, Any]:
+    """Arrays of some columns, all with as many rows."""
+    with naming_file(path, _RULE):
+        list(file)
+    datasets = {column.name: _checked_dataset(file, column, path) for column in columns}
+    datasets = {name: dataset for name, dataset in datasets.items() if dataset is not None}
+    rows = {name: dataset.shape[0] for name, dataset in datasets.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"`{path}` must hold as many rows in every array, got {rows}.")
+    return datasets
+
+
+def check_hdf5(path: Path, columns: Sequence[Hdf5Column]) -> int:
+    """Check that a file holds some arrays, without reading them.
+
+    Args:
+        path (`pathlib.Path`):
+            File.
+        columns (`Sequence[Hdf5Column]`):
+            What it must hold.
+
+    Returns:
+        `int`: Number of clouds.
+
+    Raises:
+        ImportError: If h5py is not installed.
+        ValueError: If the file cannot be opened, or a key is missing, links elsewhere, or has another shape or type.
+    """
+    with _opened(path) as file:
+        datasets = _checked_datasets(file, columns, path)
+        return int(next(iter(datasets.values())).shape[0])
+
+
+def read_hdf5(path: Path, columns: Sequence[Hdf5Column]) -> dict[str, np.ndarray]:
+    """Read some arrays of a file.
+
+    Args:
+        path (`pathlib.Path`):
+            File.
+        columns (`Sequence[Hdf5Column]`):
+            What to read.
+
+    Returns:
+        `dict[str, np.ndarray]`: Array of each column that is there, of shape `(num_clouds, *column.shape)`.
+
+    Raises:
+        ImportError: If h5py is not installed.
+        ValueError: As for `check_hdf5`, or if the values cannot be read.
+    """
+    with _opened(path) as file:
+        datasets = _checked_datasets(file, columns, path)
+        with naming_file(path, _RULE):
+            arrays = {name: dataset[()] for name, dataset in datasets.items()}
+    shapes = {column.name: column.shape for column in columns}
+    return {name: array.reshape(len(array), *shapes[name]) for name, array in arrays.items()}

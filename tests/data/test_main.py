@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jointmae_hf
+from jointmae_hf.data import __main__ as command
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Arguments of the functions behind the command, which do nothing."""
+    made = []
+
+    def convert(*arguments, **config):
+        made.append((arguments, config))
+        return Path("out")
+
+    monkeypatch.setattr(command, "convert_to_parquet", convert)
+    monkeypatch.setattr(command, "push_dataset", lambda *arguments, **options: made.append((arguments, options)))
+    return made
+
+
+def test_convert_passes_folders_and_options(calls):
+    options = ["--config", "num_points=8", "up_axis=z", "--config", 'suffixes=[".off"]', "is_whole=true", "key=a=b"]
+    command.main(["convert", "folder", "--data_dir", "in", "--output_dir", "out", "--cache_dir", "c", *options])
+    config = {"num_points": 8, "up_axis": "z", "suffixes": [".off"], "is_whole": True, "key": "a=b"}
+    assert calls == [(("folder", "out", "in", "c"), config)]
+
+
+def test_convert_publishes_only_when_asked(calls):
+    command.main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds"])
+    assert calls[1] == ((Path("out"), "me/clouds"), {"private": True})
+    command.main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds", "--public"])
+    assert calls[3] == ((Path("out"), "me/clouds"), {"private": False})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "num_points"], "must be key=value, got 'num_points'"),
+        (["--config", "a-b=1"], "must be key=value, got 'a-b=1'"),
+        (["--public"], "--public needs --push_to_hub"),
+    ],
+)
+def test_wrong_arguments_are_refused(calls, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        command.main(["convert", "folder", "--output_dir", "out", *arguments])
+    assert message in capsys.readouterr().err
+    assert calls == []
+
+
+def test_module_runs_as_a_command(tmp_path):
+    options = ["--config", "num_train=2", "num_validation=0", "num_test=0", "num_points=4"]
+    arguments = ["convert", "synthetic_shapes", "--output_dir", "out", "--cache_dir", "cache", *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(jointmae_hf.__file__).parents[1])}
+    finished = subprocess.run(
+        [sys.executable, "-m", "jointmae_hf.data", *arguments],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert "written: " in finished.stderr
+    assert (tmp_path / "out" / "data" / "train-00000-of-00001.parquet").is_file()
