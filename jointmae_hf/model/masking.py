@@ -1,7 +1,11 @@
 """Masking: random masks of both modalities, their split into visible and hidden tokens, and local alignment."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from .point_ops import gather_points
 
 
 def num_hidden_tokens(num_tokens: int, mask_ratio: float) -> int:
@@ -57,6 +61,44 @@ def split_tokens(mask: Tensor, num_hidden: int) -> tuple[Tensor, Tensor]:
     order = mask.to(torch.uint8).argsort(dim=1, stable=True)
     num_visible = mask.shape[1] - num_hidden
     return order[:, :num_visible], order[:, num_visible:]
+
+
+class _TakeVisible(torch.autograd.Function):
+    """Gather of visible tokens whose gradient is a gather too."""
+
+    @staticmethod
+    def forward(tokens: Tensor, mask: Tensor, ids_visible: Tensor) -> Tensor:
+        return gather_points(tokens, ids_visible)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (mask,) = ctx.saved_tensors
+        slots = ((~mask).cumsum(dim=1) - 1).clamp(min=0)
+        return gather_points(gradient, slots).masked_fill(mask[:, :, None], 0), None, None
+
+
+def take_visible(tokens: Tensor, mask: Tensor, ids_visible: Tensor) -> Tensor:
+    """Take the visible tokens, with a gradient that needs no scatter.
+
+    The scatter in the gradient of a plain gather is lost by inductor of torch 2.13 behind a convolution: compiled
+    training would leave the 2D embedding untrained without a word.
+
+    Args:
+        tokens (`torch.Tensor` of shape `(batch_size, num_tokens, num_features)`):
+            Tokens of one modality.
+        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
+            True where a token is hidden.
+        ids_visible (`torch.LongTensor` of shape `(batch_size, num_visible)`):
+            Visible tokens of that mask in ascending order, see [`split_tokens`].
+
+    Returns:
+        `torch.Tensor` of shape `(batch_size, num_visible, num_features)`: Rows of `tokens`.
+    """
+    return _TakeVisible.apply(tokens, mask, ids_visible)
 
 
 def restore_tokens(visible: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -52,6 +52,7 @@ from .masking import (
     random_mask,
     restore_tokens,
     split_tokens,
+    take_visible,
 )
 from .point_ops import (
     bounding_sphere,
@@ -682,7 +683,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         if self.config.neighborhood == "visible":
             tokens = self.embeddings_3d(points, fine_centers, mask, ids_visible)
         else:
-            tokens = gather_points(self.embeddings_3d(points, fine_centers), ids_visible)
+            tokens = take_visible(self.embeddings_3d(points, fine_centers), mask, ids_visible)
         return tokens + self.modality_token_3d, centers, gather_points(centers, ids_visible), mask
 
     def _embed_2d(self, pixel_values: Tensor, noise_2d: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -694,7 +695,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         patches = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
         if mask is not None:
             patches, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio_2d))
-            tokens, positions = gather_points(tokens, patches), gather_points(positions, patches)
+            tokens, positions = take_visible(tokens, mask, patches), gather_points(positions, patches)
         return tokens + self.modality_token_2d, positions, patches, mask
 
     def _fps_start_index(self, points: Tensor, noise_3d: Tensor | None) -> Tensor | None:

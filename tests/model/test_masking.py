@@ -9,6 +9,7 @@ from jointmae_hf.model.masking import (
     random_mask,
     restore_tokens,
     split_tokens,
+    take_visible,
 )
 
 
@@ -46,6 +47,17 @@ def test_restore_tokens_inverts_split_tokens():
     mask, values = random_mask(torch.rand(3, 10), 0.6), torch.randn(3, 10, 2, 4)
     parts = [torch.stack([row[ids] for row, ids in zip(values, part, strict=True)]) for part in split_tokens(mask, 6)]
     assert torch.equal(restore_tokens(*parts, mask), values)
+
+
+def test_take_visible_returns_the_visible_rows():
+    mask, tokens = random_mask(torch.rand(3, 10), 0.6), torch.randn(3, 10, 4)
+    assert torch.equal(take_visible(tokens, mask, split_tokens(mask, 6)[0]), tokens[~mask].reshape(3, 4, 4))
+
+
+def test_take_visible_passes_gradcheck():
+    mask = random_mask(torch.rand(3, 6), 0.5)
+    tokens = torch.randn(3, 6, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda rows: take_visible(rows, mask, split_tokens(mask, 3)[0]), (tokens,))
 
 
 def test_restore_tokens_passes_gradcheck():
