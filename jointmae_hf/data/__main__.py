@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--data_dir", help="folder of the corpus' files")
     convert.add_argument("--output_dir", required=True, help="folder to write, new or empty")
     convert.add_argument("--cache_dir", help="where the corpus is built first; by default the cache of datasets")
+    convert.add_argument("--num_proc", type=int, help="processes that build the corpus, by default one")
     convert.add_argument(
         "--config",
         type=_option,
@@ -63,7 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--public needs --push_to_hub")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     output_dir = convert_to_parquet(
-        options.name, options.output_dir, options.data_dir, options.cache_dir, **dict(options.config)
+        options.name,
+        options.output_dir,
+        options.data_dir,
+        options.cache_dir,
+        options.num_proc,
+        **dict(options.config),
     )
     logger.info("written: %s", output_dir)
     if options.push_to_hub is not None:

@@ -24,6 +24,7 @@ def convert_to_parquet(
     output_dir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    num_proc: int | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
     **config: Any,
 ) -> Path:
@@ -38,6 +39,8 @@ def convert_to_parquet(
             Folder of the corpus' files.
         cache_dir (`str` or `os.PathLike`, *optional*):
             Where the corpus is built first. Defaults to the cache of `datasets`.
+        num_proc (`int`, *optional*):
+            Processes that build the corpus; one by default.
         max_shard_bytes (`int`, *optional*, defaults to 500,000,000):
             Largest size of a file; only a single cloud that is larger exceeds it.
         config (`Any`, *optional*):
@@ -58,6 +61,7 @@ def convert_to_parquet(
         name,
         data_dir=None if data_dir is None else Path(data_dir),
         cache_dir=None if cache_dir is None else Path(cache_dir),
+        num_proc=num_proc,
         **config,
     )
     output_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ Independent of `datasets`' builders, which replace `open` and `os.path` in the m
 
 import logging
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -268,6 +269,21 @@ def warn_of_unlisted(corpus: str, present: set[str], listed: set[str]) -> None:
     unlisted = sorted(present - listed)
     if unlisted:
         logger.warning("%s: %d files are in no list and are left out: %s", corpus, len(unlisted), _some(unlisted))
+
+
+def warn_of_shared(corpus: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Warn of clouds that are in two splits.
+
+    Args:
+        corpus (`str`):
+            Name of the corpus.
+        names (`Mapping[str, Sequence[str]]`):
+            Names of every split, each once.
+    """
+    counts = Counter(name for members in names.values() for name in members)
+    shared = [name for name, count in counts.items() if count > 1]
+    if shared:
+        logger.warning("%s: %d clouds are in two splits and stay there: %s", corpus, len(shared), _some(shared))
 
 
 def warn_of_counts(corpus: str, counts: Mapping[str, int], official: Mapping[str, int]) -> None:

@@ -20,7 +20,9 @@ from .schema import point_cloud_features
 class ShapeNetPart(CorpusBuilder):
     """Builder of ShapeNetPart: 16,881 shapes of 16 categories and 50 parts, by the official lists.
 
-    `train` has 12,137 shapes, `validation` 1,870 and `test` 2,874; papers train on the first two together.
+    `train` has 12,137 shapes, `validation` 1,870 and `test` 2,874; papers train on the first two together. These are the
+    entries of the official lists, in which 35 shapes occur twice: 9 in `train` and `validation`, 23 in `train` and `test`,
+    3 in `validation` and `test`. They are kept, so that results can be compared; a warning counts them.
 
     | `layout` | published as | points of a shape | normals |
     |---|---|---|---|

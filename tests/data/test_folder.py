@@ -45,6 +45,17 @@ def test_folder_is_the_same_when_written_in_many_tables(cloud_folder, tmp_path, 
     assert other.to_list() == sizes_dataset.to_list()
 
 
+def test_folder_is_the_same_when_several_processes_build_it(cloud_folder, tmp_path, sizes_dataset):
+    other = load_point_clouds("folder", cloud_folder, split="train", cache_dir=tmp_path / "other", num_proc=2)
+    assert other.to_list() == sizes_dataset.to_list()
+
+
+def test_folder_names_a_bad_file_when_several_processes_build_it(cloud_folder, tmp_path):
+    np.save(cloud_folder / "table" / "z.npy", np.full((4, 3), np.nan))
+    with pytest.raises(ValueError, match=r"z\.npy` must hold finite"):
+        load(cloud_folder, tmp_path, num_proc=2)
+
+
 def test_folder_leaves_nothing_in_the_cache_when_a_file_is_bad(cloud_folder, tmp_path):
     np.save(cloud_folder / "table" / "z.npy", np.full((4, 3), np.nan))
     with pytest.raises(ValueError, match=r"z\.npy` must hold finite"):

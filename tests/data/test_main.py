@@ -25,9 +25,10 @@ def calls(monkeypatch):
 
 def test_convert_passes_folders_and_options(calls):
     options = ["--config", "num_points=8", "up_axis=z", "--config", 'suffixes=[".off"]', "is_whole=true", "key=a=b"]
-    command.main(["convert", "folder", "--data_dir", "in", "--output_dir", "out", "--cache_dir", "c", *options])
+    folders = ["--data_dir", "in", "--output_dir", "out", "--cache_dir", "c"]
+    command.main(["convert", "folder", *folders, "--num_proc", "2", *options])
     config = {"num_points": 8, "up_axis": "z", "suffixes": [".off"], "is_whole": True, "key": "a=b"}
-    assert calls == [(("folder", "out", "in", "c"), config)]
+    assert calls == [(("folder", "out", "in", "c", 2), config)]
 
 
 def test_convert_publishes_only_when_asked(calls):
