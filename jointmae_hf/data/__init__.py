@@ -18,17 +18,10 @@ from .shapenet55 import ShapeNet55
 from .shapenet55_files import SHAPENET55_SYNSETS
 from .shapenet_part import ShapeNetPart
 from .shapenet_part_names import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
+from .splits import hold_out, load_splits
+from .subsampling import FarthestPointSubsample, RandomSubsample
 from .synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
-from .transforms import (
-    Compose,
-    Jitter,
-    Normalize,
-    RandomRotate,
-    RandomSubsample,
-    RotateUp,
-    ScaleAndTranslate,
-    Transform,
-)
+from .transforms import Compose, Jitter, Normalize, RandomRotate, RotateUp, ScaleAndTranslate, Transform
 
 
 __all__ = [
@@ -44,6 +37,7 @@ __all__ = [
     "SHAPE_PARTS",
     "Compose",
     "CorpusError",
+    "FarthestPointSubsample",
     "Jitter",
     "ModelNet40",
     "ModelNetFewShot",
@@ -66,7 +60,9 @@ __all__ = [
     "counter_normal",
     "counter_uniform",
     "generate_shape",
+    "hold_out",
     "load_point_clouds",
+    "load_splits",
     "point_cloud_features",
     "point_cloud_table",
     "read_point_cloud",

@@ -57,6 +57,14 @@ class Result:
             Samples that the number was measured on.
         dataset (`str`):
             Name of the data set.
+        std (`float`, *optional*):
+            Standard deviation over `num_runs` runs (divisor `num_runs - 1`) where `value` is their mean.
+        num_runs (`int`, *optional*, defaults to 1):
+            Folds or seeds that `value` is the mean of.
+        protocol (`str`, *optional*):
+            Which of several protocols, such as `"family: C=0.01, first 1,024 points"`.
+        pre_training (`str`, *optional*):
+            What the weights were pre-trained by and on, see [`read_pre_training`].
     """
 
     name: str
@@ -68,8 +76,19 @@ class Result:
     num_train: int
     num_test: int
     dataset: str
+    std: float | None = None
+    num_runs: int = 1
+    protocol: str | None = None
+    pre_training: str | None = None
 
     def __post_init__(self) -> None:
+        if self.num_runs < 1:
+            raise ValueError(f"`num_runs` of {self.name!r} must be at least 1, got {self.num_runs}.")
+        if self.std is not None and not (math.isfinite(self.std) and self.std >= 0.0 and self.num_runs > 1):
+            raise ValueError(
+                f"`std` of {self.name!r} must be finite, not negative and of several runs, got {self.std} of "
+                f"{self.num_runs}."
+            )
         if not math.isfinite(self.value):
             raise ValueError(f"`value` of {self.name!r} must be finite, got {self.value}.")
         for field in ("name", "unit", "split", "selection_rule", "dataset"):
@@ -95,7 +114,7 @@ def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_f
         raise ValueError("`results` must hold at least one result, got none.")
     content = {
         "format_version": FORMAT_VERSION,
-        "results": [asdict(result) for result in results],
+        "results": [_without_empty(asdict(result)) for result in results],
         "run": dict(run_facts),
     }
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -158,6 +177,11 @@ def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | N
         "seconds": None if seconds is None else round(float(seconds), 3),
         "command": _public_command(sys.argv if arguments is None else arguments),
     }
+
+
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a result but those that say nothing."""
+    return {name: value for name, value in fields.items() if value is not None and (name, value) != ("num_runs", 1)}
 
 
 def _git(*arguments: str) -> str | None:

@@ -47,6 +47,18 @@ def test_write_results_keeps_the_old_file_when_replacing_fails(tmp_path, monkeyp
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
+def test_write_results_keeps_spread_protocol_and_pre_training(tmp_path):
+    result = replace(RESULT, std=0.3, num_runs=10, protocol="5-way 10-shot", pre_training="Joint-MAE on ldraw")
+    write_results(tmp_path / "results.json", [result], {})
+    assert read_results(tmp_path / "results.json")[0] == [result]
+
+
+@pytest.mark.parametrize("change", [{"std": 0.1}, {"std": -1.0, "num_runs": 2}, {"num_runs": 0}])
+def test_result_refuses_a_spread_that_cannot_be(change):
+    with pytest.raises(ValueError, match=r"`(std|num_runs)` of 'linear_svm_accuracy' must be"):
+        replace(RESULT, **change)
+
+
 def test_write_results_refuses_an_empty_list(tmp_path):
     with pytest.raises(ValueError, match="`results` must hold"):
         write_results(tmp_path / "results.json", [], {})

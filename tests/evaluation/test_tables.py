@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import pytest
+
+from jointmae_hf.evaluation import Result, write_results
+from jointmae_hf.evaluation.__main__ import main
+from jointmae_hf.evaluation.paper_figures import PAPER_FIGURES, paper_figure
+from jointmae_hf.evaluation.tables import PAPER_COLUMNS, merge_seeds, paper_value, render_results
+
+
+JOINT = Result(
+    "linear_svm", 90.0, "%", "test", "last epoch", 0, 9843, 2468, "modelnet40", pre_training="Joint-MAE on shapenet55"
+)
+SCRATCH = replace(JOINT, value=80.5, pre_training="from scratch")
+
+
+def test_merge_seeds_gives_mean_and_sample_deviation():
+    (merged,) = merge_seeds([JOINT, replace(JOINT, value=92.0, seed=1)])
+    assert (merged.value, merged.num_runs, merged.seed) == (91.0, 2, 0)
+    assert merged.std == pytest.approx(2**0.5)
+
+
+def test_merge_seeds_keeps_different_protocols_apart():
+    assert merge_seeds([JOINT, other := replace(JOINT, protocol="C by cross-validation")]) == [JOINT, other]
+
+
+def test_merge_seeds_refuses_two_values_of_one_seed():
+    with pytest.raises(ValueError, match=r"one value of 'linear_svm' for each seed, got 90.0 and 91.0 of seed 0"):
+        merge_seeds([JOINT, replace(JOINT, value=91.0)])
+
+
+def test_paper_value_finds_the_method_of_the_table():
+    assert (paper_value(JOINT), paper_value(replace(JOINT, pre_training="Point-MAE on shapenet55"))) == (92.4, 91.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pre_training": "Joint-MAE on modelnet40 (in-domain)"},
+        {"split": "validation"},
+        {"dataset": "ldraw"},
+        {"name": "class_accuracy"},
+    ],
+)
+def test_paper_value_is_none_where_the_paper_measured_something_else(change):
+    assert paper_value(replace(JOINT, **change)) is None
+
+
+def test_every_paper_column_has_a_result_of_ours_beside_it():
+    columns = {(figure.table, figure.column) for figure in PAPER_FIGURES if figure.table <= 5}
+    assert columns == set(PAPER_COLUMNS)
+
+
+def test_paper_figure_refuses_a_table_that_does_not_exist():
+    with pytest.raises(ValueError, match="`table` must be one of the paper's, 1 to 8, got 9"):
+        paper_figure(9, "Joint-MAE", "")
+
+
+def test_render_results_tells_the_improvement_over_a_baseline():
+    lines = render_results([SCRATCH, JOINT], table=1).splitlines()
+    assert lines[2].startswith("| from scratch | modelnet40 | linear_svm | 80.5 % |  | test; last epoch | 0 |")
+    assert lines[3].split("|")[4:6] == [" 90.0 % ", " 92.4 % "]
+    assert lines[4].startswith("| improvement over from scratch | modelnet40 | linear_svm | +9.5 points |  |")
+
+
+def test_render_results_compares_nothing_that_was_measured_differently():
+    assert "improvement" not in render_results([replace(SCRATCH, num_train=100), JOINT])
+
+
+def test_render_results_compares_only_the_same_data():
+    other = replace(JOINT, pre_training="3D only on synthetic_shapes")
+    assert "improvement" not in render_results([other, JOINT])
+
+
+def test_command_prints_the_table_of_several_files(tmp_path, capsys):
+    for name, result in (("a", SCRATCH), ("b", JOINT)):
+        write_results(tmp_path / name, [result, replace(result, name="loss", unit="squared units")], {})
+    main([str(tmp_path / "a"), str(tmp_path / "b"), "--table", "1", "--name", "linear_svm"])
+    assert capsys.readouterr().out == render_results([SCRATCH, JOINT], 1)
