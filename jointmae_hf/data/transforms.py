@@ -24,8 +24,22 @@ class Transform(Protocol):
         ...
 
 
-def _check_batch(points: Tensor, index: Tensor) -> Tensor:
-    """Raise unless `points` and `index` fit; return `index` on the device of `points`."""
+def check_batch(points: Tensor, index: Tensor) -> Tensor:
+    """Check what a transform is given.
+
+    Args:
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            Clouds.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Position of each sample in its dataset.
+
+    Returns:
+        `torch.LongTensor`: `index` on the device of `points`.
+
+    Raises:
+        TypeError: If `points` are no floats.
+        ValueError: If a shape is another one.
+    """
     if points.ndim != 3 or points.shape[-1] != 3:
         raise ValueError(f"`points` must have the shape (batch_size, num_points, 3), got {tuple(points.shape)}.")
     if not points.is_floating_point():
@@ -42,7 +56,7 @@ class Normalize:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the normalised points of shape `(batch_size, num_points, 3)`."""
-        _check_batch(points, index)
+        check_batch(points, index)
         center, radius = bounding_sphere(points)
         return (points - center) / radius
 
@@ -76,7 +90,7 @@ class ScaleAndTranslate:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the stretched and shifted points of shape `(batch_size, num_points, 3)`."""
-        index = _check_batch(points, index)
+        index = check_batch(points, index)
         scale = self.low + (self.high - self.low) * counter_uniform(
             self.seed, epoch, index, RandomStream.SCALE, (1, 3)
         )
@@ -100,7 +114,7 @@ class RotateUp:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the turned points of shape `(batch_size, num_points, 3)`."""
-        index = _check_batch(points, index)
+        index = check_batch(points, index)
         angle = 2.0 * torch.pi * counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (1,))
         cosine, sine = torch.cos(angle).to(points.dtype), torch.sin(angle).to(points.dtype)
         x, y, z = points.unbind(dim=-1)
@@ -146,7 +160,7 @@ class RandomRotate:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the turned points of shape `(batch_size, num_points, 3)`."""
-        rotations = self.rotations(epoch, _check_batch(points, index)).to(points.dtype)
+        rotations = self.rotations(epoch, check_batch(points, index)).to(points.dtype)
         # Written out, because a matrix product on CUDA may run in TF32, which keeps three digits.
         return (points[:, :, None, :] * rotations[:, None]).sum(dim=-1)
 
@@ -176,63 +190,12 @@ class Jitter:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the displaced points of shape `(batch_size, num_points, 3)`."""
-        index = _check_batch(points, index)
+        index = check_batch(points, index)
         noise = counter_normal(self.seed, epoch, index, RandomStream.JITTER, tuple(points.shape[1:]))
         return points + (self.std * noise).clamp(-self.clip, self.clip).to(points.dtype)
 
     def __repr__(self) -> str:
         return f"Jitter(std={self.std}, clip={self.clip}, seed={self.seed})"
-
-
-class RandomSubsample:
-    """Keep a random subset of the points, without repeats, in random order.
-
-    Args:
-        num_points (`int`):
-            Points to keep.
-        seed (`int`, *optional*, defaults to 0):
-            Seed.
-
-    Raises:
-        ValueError: If `num_points` is not positive.
-    """
-
-    def __init__(self, num_points: int, seed: int = 0) -> None:
-        if num_points < 1:
-            raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
-        self.num_points, self.seed = num_points, seed
-
-    def indices(self, num_points: int, *, epoch: int, index: Tensor) -> Tensor:
-        """Say which points are kept, so that labels per point can follow them by `labels.gather(1, indices)`.
-
-        Args:
-            num_points (`int`):
-                Points of the clouds before.
-            epoch (`int`):
-                Pass over the data.
-            index (`torch.LongTensor` of shape `(batch_size,)`):
-                Position of each sample in its dataset.
-
-        Returns:
-            `torch.LongTensor`: Positions of shape `(batch_size, self.num_points)` in the clouds before.
-
-        Raises:
-            ValueError: If the clouds have too few points.
-        """
-        if num_points < self.num_points:
-            raise ValueError(f"`num_points` of the clouds must be at least {self.num_points}, got {num_points}.")
-        order = counter_uniform(self.seed, epoch, index, RandomStream.SUBSAMPLE, (num_points,))
-        # Stable, because equal keys occur among 2 ** 24 values and every device must order them alike.
-        return torch.argsort(order, dim=1, stable=True)[:, : self.num_points]
-
-    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Return the kept points of shape `(batch_size, self.num_points, 3)`."""
-        index = _check_batch(points, index)
-        kept = self.indices(points.shape[1], epoch=epoch, index=index)
-        return points.gather(1, kept[..., None].expand(-1, -1, 3))
-
-    def __repr__(self) -> str:
-        return f"RandomSubsample(num_points={self.num_points}, seed={self.seed})"
 
 
 class Compose:

@@ -1,10 +1,25 @@
 import pytest
 import torch
 
-from jointmae_hf.data import Compose, Jitter, RandomRotate, RandomSubsample, RotateUp, ScaleAndTranslate
+from jointmae_hf.data import (
+    Compose,
+    FarthestPointSubsample,
+    Jitter,
+    RandomRotate,
+    RandomSubsample,
+    RotateUp,
+    ScaleAndTranslate,
+)
 
 
-ALL = [ScaleAndTranslate(), RotateUp(), RandomRotate(), Jitter(), RandomSubsample(16)]
+ALL = [
+    ScaleAndTranslate(),
+    RotateUp(),
+    RandomRotate(),
+    Jitter(),
+    RandomSubsample(16),
+    FarthestPointSubsample(16, num_candidates=24),
+]
 each = pytest.mark.parametrize("transform", ALL, ids=lambda transform: type(transform).__name__)
 INDEX = torch.arange(8)
 
@@ -133,30 +148,6 @@ def test_jitter_has_its_standard_deviation_and_its_limit():
     )
 
 
-def test_subsample_keeps_points_without_repeats(points):
-    kept = RandomSubsample(16).indices(32, epoch=0, index=INDEX)
-    assert kept.shape == (8, 16)
-    assert all(len(set(row)) == 16 for row in kept.tolist())
-
-
-def test_subsample_chooses_every_point_equally_often():
-    kept = RandomSubsample(4).indices(8, epoch=0, index=torch.arange(4000))
-    counts = torch.bincount(kept.flatten(), minlength=8)
-    assert (counts - 2000).abs().max() < 150
-
-
-def test_subsample_indices_carry_part_labels_along(points):
-    subsample = RandomSubsample(16)
-    part_labels = (points[..., 0] > 0).long()
-    kept = subsample.indices(32, epoch=0, index=INDEX)
-    assert torch.equal(part_labels.gather(1, kept), (subsample(points, epoch=0, index=INDEX)[..., 0] > 0).long())
-
-
-def test_subsample_refuses_clouds_that_are_too_small(points):
-    with pytest.raises(ValueError, match="`num_points` of the clouds must be at least 64, got 32"):
-        RandomSubsample(64)(points, epoch=0, index=INDEX)
-
-
 def test_compose_applies_transforms_in_order(points):
     compose = Compose([RandomSubsample(16), Jitter()])
     expected = Jitter()(RandomSubsample(16)(points, epoch=0, index=INDEX), epoch=0, index=INDEX)
@@ -178,7 +169,6 @@ def test_compose_shows_its_transforms():
         (lambda: ScaleAndTranslate(low=2.0, high=1.0), "low"),
         (lambda: ScaleAndTranslate(shift=-1.0), "shift"),
         (lambda: Jitter(std=-1.0), "std"),
-        (lambda: RandomSubsample(0), "num_points"),
     ],
 )
 def test_transform_names_the_option_when_it_is_wrong(build, name):
