@@ -2,26 +2,33 @@
 
     accelerate launch examples/run_pretrain.py
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
+    accelerate launch examples/run_pretrain.py --recipe paper --dataset shapenet55 --data_dir ShapeNet55 --bf16
 
 Without a flag (`--recipe quick`): embedded procedural shapes, under 5 minutes on 2 CPU cores. Flags of
 `transformers.TrainingArguments` take the place of the recipe's values.
 """
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from datasets import DatasetDict
 from transformers import HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
 
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset
 from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
 from jointmae_hf.hub import TrainingData, card_from_run, publish
-from jointmae_hf.training import AUGMENTATIONS, RECIPES, JointMAETrainer, LossProgressCallback, PreTrainingRecipe
+from jointmae_hf.training import (
+    AUGMENTATIONS,
+    RECIPES,
+    CorpusArguments,
+    JointMAETrainer,
+    LossProgressCallback,
+    PreTrainingRecipe,
+    set_up_process,
+)
 from jointmae_hf.visualization import draw_reconstructions, save_figure
 
 
@@ -36,7 +43,6 @@ class ScriptArguments:
     config_overrides: str = field(
         default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
     )
-    data_dir: str | None = field(default=None, metadata={"help": "Folder of .npy clouds; by default embedded shapes."})
     num_points: int | None = field(default=None, metadata={"help": "Points of a cloud in place of the recipe's."})
     num_probe_train: int = field(
         default=2000, metadata={"help": "Most training clouds of the linear SVM; 0 for none."}
@@ -45,9 +51,9 @@ class ScriptArguments:
     log_gradient_norms: bool = field(default=False, metadata={"help": "Log each loss's gradient at the encoder."})
 
 
-def parse_arguments() -> tuple[ScriptArguments, TrainingArguments, PreTrainingRecipe]:
+def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArguments, PreTrainingRecipe]:
     """Read the flags, with the recipe's values as defaults."""
-    parser = HfArgumentParser((ScriptArguments, TrainingArguments))
+    parser = HfArgumentParser((ScriptArguments, CorpusArguments, TrainingArguments))
     script, _ = HfArgumentParser(ScriptArguments).parse_args_into_dataclasses(return_remaining_strings=True)
     if script.recipe not in RECIPES:
         parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
@@ -63,29 +69,16 @@ def parse_arguments() -> tuple[ScriptArguments, TrainingArguments, PreTrainingRe
     return *parser.parse_args_into_dataclasses(), recipe
 
 
-def load_corpus(script: ScriptArguments, recipe: PreTrainingRecipe, seed: int) -> DatasetDict:
-    """Splits `train`, `validation` and, where there is one, `test`."""
-    if script.data_dir is None:
-        options = {name: setting.value for name, setting in recipe.corpus.items()}
-        return load_point_clouds("synthetic_shapes", **options)
-    corpus = load_point_clouds("folder", data_dir=script.data_dir)
-    if "validation" not in corpus:
-        parts = corpus["train"].train_test_split(test_size=0.05, seed=seed)
-        corpus = DatasetDict({**corpus, "train": parts["train"], "validation": parts["test"]})
-    return corpus
-
-
-def dataset_name(script: ScriptArguments) -> str:
-    """Name of the corpus, without the path of this machine."""
-    return "synthetic_shapes" if script.data_dir is None else Path(script.data_dir).resolve().name
-
-
 def collect_results(
-    script: ScriptArguments, recipe: PreTrainingRecipe, trainer: JointMAETrainer, corpus: DatasetDict, losses: dict
+    script: ScriptArguments,
+    dataset: str,
+    recipe: PreTrainingRecipe,
+    trainer: JointMAETrainer,
+    corpus: DatasetDict,
+    losses: dict,
 ) -> list[Result]:
     """Losses on the validation split and, with labels, the linear SVM before and after pre-training."""
     seed, config = trainer.args.seed, trainer.unwrapped_model.config
-    dataset = dataset_name(script)
     sizes = {"num_train": len(corpus["train"]), "num_test": len(corpus["validation"])}
     results = [
         Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
@@ -135,17 +128,16 @@ def report(results: list[Result], output_dir: Path) -> None:
 def main() -> None:
     """Train, evaluate, draw, probe and write the card."""
     start = time.time()
-    script, training, recipe = parse_arguments()
+    script, corpus_arguments, training, recipe = parse_arguments()
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
-    if training.device.type == "cpu":  # `accelerate launch` leaves each process one thread
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
-    set_seed(training.seed)
+    set_up_process(training)
     overrides = json.loads(script.config_overrides)
     if script.num_points is not None:
         overrides["num_points"] = script.num_points
     config = recipe.build_config(script.model, **overrides)
     with training.main_process_first(desc="building the corpus"):
-        corpus = load_corpus(script, recipe, training.seed)
+        sizes = {name: setting.value for name, setting in recipe.corpus.items()}
+        corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
     trainer = JointMAETrainer(
         model=JointMAEForPreTraining(config),
         args=training,
@@ -170,8 +162,9 @@ def main() -> None:
     JointMAEFeatureExtractor(num_points=config.num_points).save_pretrained(output_dir)
     if config.use_2d_branch:
         draw(trainer, corpus, output_dir)
-    results = collect_results(script, recipe, trainer, corpus, {**losses, **references})
-    data = TrainingData(dataset_name(script), num_samples=len(corpus["train"]))
+    dataset = corpus_arguments.corpus_name
+    results = collect_results(script, dataset, recipe, trainer, corpus, {**losses, **references})
+    data = TrainingData(dataset, num_samples=len(corpus["train"]))
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)

@@ -30,7 +30,7 @@ def encoder_gradient_norms(outputs: JointMAEForPreTrainingOutput) -> dict[str, T
     """
     norms = {}
     for name in ("loss_3d", "loss_2d", "loss_3d_2d"):
-        if outputs[name] is not None:
+        if name in outputs:
             (gradient,) = torch.autograd.grad(outputs[name], outputs.last_hidden_state, retain_graph=True)
             norms[name.replace("loss", "gradient_norm")] = gradient.float().norm()
     return norms

@@ -86,7 +86,7 @@ class JointMAETrainer(Trainer):
         """Loss of one batch; see `transformers.Trainer.compute_loss`."""
         points, outputs = self._forward(model, inputs)
         for name in LOSS_NAMES:
-            if outputs[name] is not None:
+            if name in outputs:  # the 3D-only baseline has one loss
                 self._add(name, outputs[name].detach(), len(points))
         if self.log_gradient_norms and model.training and self._is_logging_step():
             for name, norm in encoder_gradient_norms(outputs).items():

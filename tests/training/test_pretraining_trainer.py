@@ -52,6 +52,13 @@ def test_training_logs_gradient_norms_when_asked(make_trainer):
         assert all(math.isfinite(norm) and norm > 0 for norm in norms)
 
 
+def test_training_without_2d_branch_logs_one_loss(make_trainer, build_tiny_config):
+    trainer = make_trainer(build_tiny_config(use_2d_branch=False), log_gradient_norms=True)
+    trainer.train()
+    names = {name for name in trainer.state.log_history[0] if name.startswith(("loss", "gradient"))}
+    assert names == {"loss", "loss_3d", "gradient_norm_3d"}
+
+
 def test_evaluation_draws_the_same_every_time(make_trainer):
     trainer = make_trainer()
     trainer.train()

@@ -1,0 +1,88 @@
+"""What every example script shares: the flags that name a corpus, and the start of a process."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import DatasetDict
+from transformers import TrainingArguments, set_seed
+
+from jointmae_hf.data import load_splits
+
+
+CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
+
+
+@dataclass
+class CorpusArguments:
+    """Flags that name a corpus.
+
+    Args:
+        dataset (`str`, *optional*):
+            Name of a corpus of [`load_point_clouds`]. By default `"folder"` where `data_dir` is given and
+            `"synthetic_shapes"` where it is not.
+        data_dir (`str`, *optional*):
+            Folder of its files.
+        dataset_options (`str`, *optional*, defaults to `"{}"`):
+            Options of the corpus as a JSON object.
+    """
+
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": f"Corpus: {CORPORA}. By default `folder` with --data_dir, else embedded shapes."},
+    )
+    data_dir: str | None = field(default=None, metadata={"help": "Folder of the corpus' files."})
+    dataset_options: str = field(
+        default="{}", metadata={"help": 'Options of the corpus as JSON: \'{"variant": "obj_bg"}\'.'}
+    )
+
+    def __post_init__(self) -> None:
+        if self.dataset is None:
+            self.dataset = "synthetic_shapes" if self.data_dir is None else "folder"
+        try:
+            self.options = json.loads(self.dataset_options)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"`dataset_options` must be a JSON object, got {self.dataset_options!r}.") from error
+        if not isinstance(self.options, dict):
+            raise ValueError(f"`dataset_options` must be a JSON object, got {self.dataset_options!r}.")
+
+    @property
+    def corpus_name(self) -> str:
+        """`str`: What results and cards call the corpus: a folder by its name, without the path of this machine."""
+        if self.dataset == "folder":
+            return Path(self.data_dir or "").resolve().name
+        return " ".join([str(self.dataset), *([self.options["variant"]] if "variant" in self.options else [])])
+
+    def load(self, seed: int, validation_share: float = 0.1, **defaults: Any) -> DatasetDict:
+        """Load the splits, see [`load_splits`].
+
+        Args:
+            seed (`int`):
+                Seed of the run; draws the validation part where the corpus has none.
+            validation_share (`float`, *optional*, defaults to 0.1):
+                Share of `train` to hold out then.
+            defaults (`dict[str, Any]`, *optional*):
+                Options of the embedded shapes that `dataset_options` does not set.
+
+        Returns:
+            `datasets.DatasetDict`: `train`, `validation` and, where there is one, `test`.
+        """
+        options = {**defaults, **self.options} if self.dataset == "synthetic_shapes" else self.options
+        return load_splits(str(self.dataset), self.data_dir, validation_share, seed, **options)
+
+
+def set_up_process(training: TrainingArguments) -> None:
+    """Seed all generators and, on CPU, give the processes of this machine all of its cores.
+
+    `accelerate launch` leaves each process one thread.
+
+    Args:
+        training (`transformers.TrainingArguments`):
+            Arguments of the run.
+    """
+    if training.device.type == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
+    set_seed(training.seed)

@@ -1,0 +1,34 @@
+import pytest
+from transformers import HfArgumentParser
+
+from jointmae_hf.training import CorpusArguments
+
+
+def parse(*flags):
+    return HfArgumentParser(CorpusArguments).parse_args_into_dataclasses(list(flags))[0]
+
+
+def test_corpus_is_embedded_shapes_without_a_flag():
+    assert (parse().dataset, parse().corpus_name) == ("synthetic_shapes", "synthetic_shapes")
+
+
+def test_corpus_is_a_folder_with_data_dir_alone(tmp_path):
+    arguments = parse("--data_dir", str(tmp_path / "my clouds"))
+    assert (arguments.dataset, arguments.corpus_name) == ("folder", "my clouds")
+
+
+def test_corpus_is_named_with_its_variant():
+    arguments = parse("--dataset", "scanobjectnn", "--dataset_options", '{"variant": "obj_bg"}')
+    assert arguments.corpus_name == "scanobjectnn obj_bg"
+
+
+@pytest.mark.parametrize("text", ["[1]", "{variant}", "3"])
+def test_dataset_options_must_be_an_object(text):
+    with pytest.raises(ValueError, match="`dataset_options` must be a JSON object, got"):
+        parse("--dataset_options", text)
+
+
+def test_load_lets_options_take_the_place_of_defaults(tmp_path):
+    arguments = parse("--dataset_options", f'{{"num_train": 40, "cache_dir": "{tmp_path}"}}')
+    splits = arguments.load(0, num_train=60, num_validation=20, num_test=20, num_points=64)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 40, "validation": 20, "test": 20}
