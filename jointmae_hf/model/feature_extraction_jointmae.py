@@ -22,6 +22,7 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import TensorType
 
 from .farthest_point_sampling import farthest_point_sample
+from .remote_code import code_is_saved
 
 
 UP_AXES = {"y": (0, 1, 2), "z": (0, 2, 1), "x": (1, 0, 2)}
@@ -143,6 +144,21 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
                 cloud = self._resample(cloud, num_points)
             prepared.append(np.ascontiguousarray(cloud, dtype=np.float32))
         return BatchFeature({"points": prepared}, tensor_type=return_tensors)
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> str:
+        """Upload as transformers does, with the code beside the settings, for those without this package.
+
+        Args:
+            args (`Any`):
+                Of `transformers.utils.PushToHubMixin.push_to_hub`.
+            kwargs (`Any`):
+                Of the same.
+
+        Returns:
+            `str`: Address of the commit.
+        """
+        with code_is_saved({type(self): "AutoFeatureExtractor"}):
+            return super().push_to_hub(*args, **kwargs)
 
     def _resample(self, cloud: np.ndarray, num_points: int) -> np.ndarray:
         """Bring a cloud to `num_points`."""

@@ -62,6 +62,7 @@ from .point_ops import (
     k_nearest_neighbors,
     nearest_center_is_visible,
 )
+from .remote_code import AUTO_MAPS, build_auto_map, code_is_saved
 
 
 @auto_docstring(
@@ -548,6 +549,16 @@ class JointMAEPreTrainedModel(PreTrainedModel):
         for name in ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d"):
             if name in module._parameters:
                 init.trunc_normal_(module._parameters[name], std=std)
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
+        """Upload as transformers does, with the code beside the weights, for those without this package."""
+        architecture = type(self).__name__
+        if architecture not in AUTO_MAPS:  # a subclass: its author knows what belongs to it
+            return super().push_to_hub(*args, **kwargs)
+        self.config.auto_map = build_auto_map(architecture)
+        own_auto_class = list(AUTO_MAPS[architecture])[-1]
+        with code_is_saved({type(self.config): "AutoConfig", type(self): own_auto_class}):
+            return super().push_to_hub(*args, **kwargs)
 
 
 @auto_docstring(

@@ -1,0 +1,72 @@
+# Copyright 2026 The jointmae_hf authors. All rights reserved.
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Code beside the weights: which Auto class loads which of our classes where the package is not installed."""
+
+import contextlib
+from collections.abc import Iterator
+
+
+CONFIG_CLASS = "configuration_jointmae.JointMAEConfig"
+FEATURE_EXTRACTOR_CLASS = "feature_extraction_jointmae.JointMAEFeatureExtractor"
+
+# transformers has no Auto class for classes or parts of point clouds and refuses names that it does not know: there
+# `AutoModel` is the head itself. With the package installed its classes win, and `AutoModel` is the encoder.
+AUTO_MAPS: dict[str, dict[str, str]] = {
+    "JointMAEModel": {"AutoModel": "modeling_jointmae.JointMAEModel"},
+    "JointMAEForPreTraining": {
+        "AutoModel": "modeling_jointmae.JointMAEModel",
+        "AutoModelForPreTraining": "modeling_jointmae.JointMAEForPreTraining",
+    },
+    "JointMAEForPointCloudClassification": {"AutoModel": "modeling_jointmae.JointMAEForPointCloudClassification"},
+    "JointMAEForPointCloudSegmentation": {"AutoModel": "modeling_jointmae.JointMAEForPointCloudSegmentation"},
+}
+"""`auto_map` of a checkpoint by the name of its class, without `AutoConfig`."""
+
+
+def build_auto_map(architecture: str) -> dict[str, str]:
+    """Build the `auto_map` of `config.json`.
+
+    Args:
+        architecture (`str`):
+            Name of the class that the checkpoint was saved from.
+
+    Returns:
+        `dict[str, str]`: Auto class to `"file.Class"`.
+
+    Raises:
+        ValueError: If the class is not one of ours.
+    """
+    if architecture not in AUTO_MAPS:
+        raise ValueError(f"`architecture` must be one of {', '.join(AUTO_MAPS)}, got {architecture!r}.")
+    return {"AutoConfig": CONFIG_CLASS, **AUTO_MAPS[architecture]}
+
+
+@contextlib.contextmanager
+def code_is_saved(auto_classes: dict[type, str]) -> Iterator[None]:
+    """Let `save_pretrained` of some classes write their code beside the weights.
+
+    `register_for_auto_class` of transformers does so for good, also in every checkpoint of a training.
+
+    Args:
+        auto_classes (`dict[type, str]`):
+            Class to the name of its Auto class.
+    """
+    previous = {cls: cls._auto_class for cls in auto_classes}  # type: ignore[attr-defined]
+    try:
+        for cls, auto_class in auto_classes.items():
+            cls._auto_class = auto_class  # type: ignore[attr-defined]
+        yield
+    finally:
+        for cls, auto_class in previous.items():
+            cls._auto_class = auto_class  # type: ignore[attr-defined]
