@@ -1,6 +1,6 @@
 """Joint-MAE for Hugging Face transformers: 2D-3D joint masked autoencoders for point cloud pre-training.
 
-Importing the package registers its classes with transformers' Auto classes.
+Importing the package registers its classes with transformers' Auto classes, and its pipelines.
 """
 
 from .auto import AutoModelForPointCloudClassification, AutoModelForPointCloudSegmentation
@@ -11,6 +11,9 @@ from .model import (
     JointMAEForPointCloudSegmentation,
     JointMAEForPreTraining,
     JointMAEModel,
+    JointMAEPointCloudClassificationPipeline,
+    JointMAEPointCloudFeatureExtractionPipeline,
+    JointMAEPointCloudSegmentationPipeline,
     JointMAEPreTrainedModel,
 )
 
@@ -26,5 +29,8 @@ __all__ = [
     "JointMAEForPointCloudSegmentation",
     "JointMAEForPreTraining",
     "JointMAEModel",
+    "JointMAEPointCloudClassificationPipeline",
+    "JointMAEPointCloudFeatureExtractionPipeline",
+    "JointMAEPointCloudSegmentationPipeline",
     "JointMAEPreTrainedModel",
 ]

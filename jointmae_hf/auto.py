@@ -1,10 +1,14 @@
-"""Auto classes: registration with transformers' own, and two more for tasks that transformers does not know."""
+"""Auto classes: registration with transformers' own, and two more for tasks that transformers does not know.
+
+Pipelines for point clouds are registered here too.
+"""
 
 from collections import OrderedDict
 
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
 from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping, auto_class_update
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from .model import (
     JointMAEConfig,
@@ -14,6 +18,7 @@ from .model import (
     JointMAEForPreTraining,
     JointMAEModel,
 )
+from .model.pipeline_jointmae import POINT_CLOUD_PIPELINES
 
 
 class AutoModelForPointCloudClassification(_BaseAutoModelClass):
@@ -37,3 +42,13 @@ AutoModel.register(JointMAEConfig, JointMAEModel, exist_ok=True)
 AutoModelForPreTraining.register(JointMAEConfig, JointMAEForPreTraining, exist_ok=True)
 AutoModelForPointCloudClassification.register(JointMAEConfig, JointMAEForPointCloudClassification, exist_ok=True)
 AutoModelForPointCloudSegmentation.register(JointMAEConfig, JointMAEForPointCloudSegmentation, exist_ok=True)
+
+_PIPELINE_MODELS = {
+    "point-cloud-classification": AutoModelForPointCloudClassification,
+    "point-cloud-feature-extraction": AutoModel,
+    "point-cloud-segmentation": AutoModelForPointCloudSegmentation,
+}
+
+for _task, _pipeline_class in POINT_CLOUD_PIPELINES.items():
+    if _task not in PIPELINE_REGISTRY.supported_tasks:  # a second registration would be warned about
+        PIPELINE_REGISTRY.register_pipeline(_task, _pipeline_class, pt_model=_PIPELINE_MODELS[_task])

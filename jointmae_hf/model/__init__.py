@@ -9,3 +9,8 @@ from .modeling_jointmae import (
     JointMAEModel,
     JointMAEPreTrainedModel,
 )
+from .pipeline_jointmae import (
+    JointMAEPointCloudClassificationPipeline,
+    JointMAEPointCloudFeatureExtractionPipeline,
+    JointMAEPointCloudSegmentationPipeline,
+)

@@ -256,7 +256,7 @@ class JointMAEConfig(PreTrainedConfig):
         if self.mask_ratio_2d is None:
             self.mask_ratio_2d = self.mask_ratio
         self._warn_about_unknown_fields(kwargs)
-        super().__post_init__(**kwargs)
+        super().__post_init__(**self._without_own_pipelines(kwargs))
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "JointMAEConfig":
@@ -422,6 +422,18 @@ class JointMAEConfig(PreTrainedConfig):
                 f"`category_labels` must have one list for each of {self.num_categories} categories, got "
                 f"{len(self.category_labels)} lists."
             )
+
+    def _without_own_pipelines(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Leave out pipelines that importing the package registers: transformers would ask to trust remote code."""
+        if "custom_pipelines" not in kwargs or type(self).__module__.startswith("transformers_modules."):
+            return kwargs
+        pipelines = {
+            task: described
+            for task, described in kwargs["custom_pipelines"].items()
+            if not described["impl"].startswith("pipeline_jointmae.")
+        }
+        others = {name: value for name, value in kwargs.items() if name != "custom_pipelines"}
+        return {**others, "custom_pipelines": pipelines} if pipelines else others
 
     def _warn_about_unknown_fields(self, kwargs: dict[str, Any]) -> None:
         """Name misspelt fields, which the base class would set without a word."""
