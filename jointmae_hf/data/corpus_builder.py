@@ -9,12 +9,12 @@ import datasets
 import pyarrow as pa
 from datasets.fingerprint import Hasher
 
-from . import corpus_files, point_checks, schema
+from . import corpus_files, corpus_lists, point_checks, schema
 from .corpus_source import CorpusSource
 
 
 _CLOUDS_PER_TABLE = 256
-_SHARED_MODULES = (corpus_files, point_checks, schema)
+_SHARED_MODULES = (corpus_files, corpus_lists, point_checks, schema)
 
 
 class CorpusBuilder(datasets.ArrowBasedBuilder):

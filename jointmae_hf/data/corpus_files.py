@@ -1,23 +1,24 @@
-"""The files of a published corpus: how they are found in its tree, listed and described.
+"""The files of a published corpus: how they are found in its tree, described and read in parts.
 
 Independent of `datasets`' builders, which replace `open` and `os.path` in the module that they are defined in.
 """
 
-import logging
 import stat
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from .corpus_lists import first_of
 
-logger = logging.getLogger(__name__)
 
 FileState = tuple[str, int, int]
 Arrays = Sequence[np.ndarray] | np.ndarray
+
+ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
+"""Endings of archives, which are never extracted here."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,49 @@ class ListedFile:
     synset: str = ""
 
 
+def parts_of(files: Sequence[Any], size: int = 128) -> list[tuple[Any, ...]]:
+    """Cut a list of files into parts that are read and written together.
+
+    Args:
+        files (`Sequence[Any]`):
+            Files.
+        size (`int`, *optional*, defaults to 128):
+            Files of a part.
+
+    Returns:
+        `list[tuple[Any, ...]]`: Parts.
+    """
+    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
+
+
+@dataclass(frozen=True)
+class ListedFiles:
+    """What the layouts of one file a cloud share; a layout adds `read`. See `CorpusFiles`.
+
+    Args:
+        files (`Mapping[str, Sequence[ListedFile]]`):
+            Clouds of every split.
+        lists (`Sequence[pathlib.Path]`):
+            Other files that the corpus depends on.
+    """
+
+    files: Mapping[str, Sequence[ListedFile]]
+    lists: Sequence[Path]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The lists and all clouds."""
+        return [*self.lists, *(file.path for files in self.files.values() for file in files)]
+
+    @property
+    def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
+        """Parts of every split."""
+        return {split: parts_of(files) for split, files in self.files.items()}
+
+    def check(self) -> None:
+        """Nothing can be told from a cloud without reading it."""
+
+
 def as_folder(data_dir: str | Path | None) -> Path:
     """Check that a corpus folder is given and exists.
 
@@ -90,13 +134,16 @@ def as_folder(data_dir: str | Path | None) -> Path:
         `pathlib.Path`: The folder.
 
     Raises:
-        ValueError: If it is not a folder.
+        ValueError: If it is not an existing folder; of an archive the message says to extract it first.
     """
     if data_dir is None:
         raise ValueError("`data_dir` must name the folder of the corpus, got None.")
-    if not Path(data_dir).is_dir():
-        raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.")
-    return Path(data_dir)
+    data_dir = Path(data_dir)
+    if data_dir.is_dir():
+        return data_dir
+    is_archive = data_dir.is_file() and data_dir.suffix.lower() in ARCHIVE_SUFFIXES
+    advice = " It is an archive: extract it and pass the folder." if is_archive else ""
+    raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.{advice}")
 
 
 def find_folder(data_dir: Path, *names: str) -> Path:
@@ -145,85 +192,6 @@ def choose_layout(found: Mapping[str, Path], layout: str | None, data_dir: Path)
     return next(iter(found))
 
 
-def read_names(path: Path) -> list[str]:
-    """Read a list of names, one a line.
-
-    Args:
-        path (`pathlib.Path`):
-            Text file.
-
-    Returns:
-        `list[str]`: Names without white space around them.
-
-    Raises:
-        ValueError: If the file cannot be read or holds no names, or a name occurs twice or leads out of its folder.
-    """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"`{path}` must be a list of names, one a line, got: {error}") from error
-    return check_names(names, path)
-
-
-def check_names(names: Sequence[str], path: Path) -> list[str]:
-    """Check names that a list of the corpus gives.
-
-    Args:
-        names (`Sequence[str]`):
-            Names, which may hold folders.
-        path (`pathlib.Path`):
-            The list, for the message.
-
-    Returns:
-        `list[str]`: The names.
-
-    Raises:
-        ValueError: If there are none, or a name occurs twice or leads out of its folder.
-    """
-    if not names:
-        raise ValueError(f"`{path}` must hold at least one name, got none.")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"`{path}` must hold every name once, got {name!r} twice.")
-        if "\\" in name or "\0" in name or name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise ValueError(f"`{path}` must hold names within the corpus, got {name!r}.")
-        seen.add(name)
-    return list(names)
-
-
-def parts_of(files: Sequence[Any], size: int = 128) -> list[tuple[Any, ...]]:
-    """Cut a list of files into parts that are read and written together.
-
-    Args:
-        files (`Sequence[Any]`):
-            Files.
-        size (`int`, *optional*, defaults to 128):
-            Files of a part.
-
-    Returns:
-        `list[tuple[Any, ...]]`: Parts.
-    """
-    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
-
-
-def check_disjoint(names: Mapping[str, Sequence[str]]) -> None:
-    """Check that no cloud is in two splits.
-
-    Args:
-        names (`Mapping[str, Sequence[str]]`):
-            Names of every split.
-
-    Raises:
-        ValueError: If one is in two.
-    """
-    split_of: dict[str, str] = {}
-    for split, members in names.items():
-        for name in members:
-            if split_of.setdefault(name, split) != split:
-                raise ValueError(f"Splits must be disjoint, got {name!r} in {split_of[name]} and {split}.")
-
-
 def files_state(paths: Sequence[Path]) -> list[FileState]:
     """Describe files so that any change of them changes the description.
 
@@ -251,56 +219,5 @@ def files_state(paths: Sequence[Path]) -> list[FileState]:
             bad.append(f"{path} (empty)")
         state.append((str(path), status.st_size, status.st_mtime_ns))
     if bad:
-        raise ValueError(f"All {len(paths)} files of the corpus must be there, got {len(bad)} bad: {_some(bad)}.")
+        raise ValueError(f"All {len(paths)} files of the corpus must be there, got {len(bad)} bad: {first_of(bad)}.")
     return state
-
-
-def warn_of_unlisted(corpus: str, present: set[str], listed: set[str]) -> None:
-    """Warn of files that no list of the corpus names.
-
-    Args:
-        corpus (`str`):
-            Name of the corpus.
-        present (`set[str]`):
-            Files that are there.
-        listed (`set[str]`):
-            Files that are read.
-    """
-    unlisted = sorted(present - listed)
-    if unlisted:
-        logger.warning("%s: %d files are in no list and are left out: %s", corpus, len(unlisted), _some(unlisted))
-
-
-def warn_of_shared(corpus: str, names: Mapping[str, Sequence[str]]) -> None:
-    """Warn of clouds that are in two splits.
-
-    Args:
-        corpus (`str`):
-            Name of the corpus.
-        names (`Mapping[str, Sequence[str]]`):
-            Names of every split, each once.
-    """
-    counts = Counter(name for members in names.values() for name in members)
-    shared = [name for name, count in counts.items() if count > 1]
-    if shared:
-        logger.warning("%s: %d clouds are in two splits and stay there: %s", corpus, len(shared), _some(shared))
-
-
-def warn_of_counts(corpus: str, counts: Mapping[str, int], official: Mapping[str, int]) -> None:
-    """Warn when a corpus is not as large as the published one.
-
-    Args:
-        corpus (`str`):
-            Name of the corpus.
-        counts (`Mapping[str, int]`):
-            Clouds of every split.
-        official (`Mapping[str, int]`):
-            Clouds of every split as published.
-    """
-    if dict(counts) != dict(official):
-        logger.warning("%s: the published splits hold %s clouds, these %s.", corpus, dict(official), dict(counts))
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names of many."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

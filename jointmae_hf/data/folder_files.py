@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .corpus_files import ARCHIVE_SUFFIXES, as_folder
 from .readers import POINT_CLOUD_SUFFIXES
 
 
 logger = logging.getLogger(__name__)
 
 _SPLIT_OF_FOLDER = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-_ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 
 
 @dataclass(frozen=True)
@@ -86,27 +86,6 @@ def _check_suffixes(suffixes: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(suffix.lower() for suffix in chosen)
 
 
-def check_is_folder(data_dir: str | Path) -> Path:
-    """Return the folder of a corpus after checking that it is one.
-
-    Args:
-        data_dir (`str` or `pathlib.Path`):
-            What the user calls the folder.
-
-    Returns:
-        `pathlib.Path`: The folder.
-
-    Raises:
-        ValueError: If it is not an existing folder; of an archive the message says to extract it first.
-    """
-    data_dir = Path(data_dir)
-    if data_dir.is_dir():
-        return data_dir
-    is_archive = data_dir.is_file() and data_dir.suffix.lower() in _ARCHIVE_SUFFIXES
-    advice = " It is an archive: extract it and pass the folder." if is_archive else ""
-    raise ValueError(f"`data_dir` must be an existing folder, got {data_dir}.{advice}")
-
-
 def find_point_cloud_files(
     data_dir: str | Path, suffixes: Sequence[str] | None = None
 ) -> dict[str, list[PointCloudFile]]:
@@ -128,7 +107,7 @@ def find_point_cloud_files(
         ValueError: If `data_dir` is not a folder, an ending is unknown, a split is empty, something lies beside the
             splits, a file or folder cannot be read, or only some of the files lie in a class folder.
     """
-    data_dir, suffixes = check_is_folder(data_dir), _check_suffixes(suffixes)
+    data_dir, suffixes = as_folder(data_dir), _check_suffixes(suffixes)
     splits: dict[str, list[PointCloudFile]] = {}
     ignored: list[str] = []
     for split, folder in _split_folders(data_dir, suffixes).items():
@@ -137,7 +116,7 @@ def find_point_cloud_files(
         ignored += [path.relative_to(data_dir).as_posix() for path in others]
         splits[split] = [_describe(path, folder, data_dir) for path in paths if path.suffix.lower() in suffixes]
         if not splits[split]:
-            archives = [path.name for path in others if path.suffix.lower() in _ARCHIVE_SUFFIXES]
+            archives = [path.name for path in others if path.suffix.lower() in ARCHIVE_SUFFIXES]
             raise ValueError(
                 f"`data_dir` must hold files that end in {', '.join(suffixes)}, got none in {folder}."
                 + (f" Extract its archives first: {', '.join(archives)}." if archives else "")

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .corpus_files import Clouds, read_names, warn_of_counts
+from .corpus_files import Clouds
+from .corpus_lists import read_names, warn_of_counts
 from .hdf5_files import Hdf5Column, check_hdf5, read_hdf5
 from .label_checks import check_class_list, check_labels
 from .modelnet40_names import CLASSES, HDF5_COUNTS, MODELNET40_CLASSES, class_of_shape

@@ -1,14 +1,15 @@
 """ModelNet40 from its meshes: points are sampled from the surface and brought to the axes of the published clouds."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
-from .corpus_files import Clouds, ListedFile, parts_of, warn_of_counts
+from .corpus_files import Clouds, ListedFile, ListedFiles
+from .corpus_lists import first_of, warn_of_counts
 from .mesh_readers import read_mesh
 from .modelnet40_names import CLASSES, MODELNET40_CLASSES, OFFICIAL_COUNTS, class_of_shape
 
@@ -17,25 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ModelNet40Meshes:
+class ModelNet40Meshes(ListedFiles):
     """Files of the mesh layout; see `CorpusFiles`."""
 
-    files: Mapping[str, Sequence[ListedFile]]
     num_points: int
     seed: int
-
-    @property
-    def paths(self) -> list[Path]:
-        """All meshes."""
-        return [file.path for files in self.files.values() for file in files]
-
-    @property
-    def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
-        """Parts of every split."""
-        return {split: parts_of(files) for split, files in self.files.items()}
-
-    def check(self) -> None:
-        """Nothing can be told from a mesh without reading it."""
 
     def read(self, part: Sequence[ListedFile]) -> Clouds:
         """Sample some meshes."""
@@ -79,7 +66,7 @@ def _listed_files(folder: Path, label: int) -> list[ListedFile]:
     visible = sorted(path for path in folder.iterdir() if path.name[0] != ".")
     others = [path.name for path in visible if path.suffix.lower() != ".off"]
     if others:
-        logger.warning("ModelNet: %d files in %s are no meshes: %s", len(others), folder, ", ".join(others[:3]))
+        logger.warning("ModelNet: %d files in %s are no meshes: %s", len(others), folder, first_of(others))
     files = [ListedFile(path, path.stem, label) for path in visible if path.suffix.lower() == ".off"]
     if not files:
         raise ValueError(f"`{folder}` must hold meshes `.off`, got none.")
@@ -115,4 +102,4 @@ def find_modelnet40_meshes(root: Path, num_classes: int, num_points: int, seed: 
     }
     counts = {split: len(members) for split, members in files.items()}
     warn_of_counts(f"ModelNet{num_classes}", counts, OFFICIAL_COUNTS[num_classes])
-    return ModelNet40Meshes(files, num_points, seed)
+    return ModelNet40Meshes(files, [], num_points, seed)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .corpus_files import Clouds, read_names
+from .corpus_files import Clouds
+from .corpus_lists import read_names
 from .label_checks import check_labels
 from .modelnet40_names import label_of_shape
 from .point_checks import check_points

@@ -1,10 +1,11 @@
 """ModelNet40 from `modelnet40_normal_resampled`: one text file of 10,000 points with normals a shape."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .corpus_files import Clouds, ListedFile, check_disjoint, parts_of, read_names, warn_of_counts, warn_of_unlisted
+from .corpus_files import Clouds, ListedFile, ListedFiles
+from .corpus_lists import check_disjoint, read_names, warn_of_counts, warn_of_unlisted
 from .label_checks import check_class_list
 from .modelnet40_names import CLASSES, OFFICIAL_COUNTS, class_of_shape, label_of_shape
 from .number_files import read_numbers
@@ -15,25 +16,10 @@ NUM_POINTS = 10_000
 
 
 @dataclass(frozen=True)
-class ModelNet40Text:
+class ModelNet40Text(ListedFiles):
     """Files of the text layout; see `CorpusFiles`."""
 
-    files: Mapping[str, Sequence[ListedFile]]
-    lists: Sequence[Path]
     num_points: int = NUM_POINTS
-
-    @property
-    def paths(self) -> list[Path]:
-        """The lists and all clouds."""
-        return [*self.lists, *(file.path for files in self.files.values() for file in files)]
-
-    @property
-    def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
-        """Parts of every split."""
-        return {split: parts_of(files) for split, files in self.files.items()}
-
-    def check(self) -> None:
-        """Nothing can be told from a cloud without reading it."""
 
     def read(self, part: Sequence[ListedFile]) -> Clouds:
         """Read some clouds."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .corpus_files import Clouds, find_folder, warn_of_counts
+from .corpus_files import Clouds, find_folder
+from .corpus_lists import warn_of_counts
 from .corpus_source import CorpusSource
 from .hdf5_files import Hdf5Column, check_hdf5, read_hdf5
 from .label_checks import check_labels

@@ -1,24 +1,15 @@
 """Files of the `shapenet55` corpus: clouds named after synset and model, and the lists of its splits."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
-from .corpus_files import (
-    Clouds,
-    ListedFile,
-    check_disjoint,
-    check_names,
-    find_folder,
-    parts_of,
-    read_names,
-    warn_of_counts,
-    warn_of_unlisted,
-)
+from .corpus_files import Clouds, ListedFile, ListedFiles, find_folder
+from .corpus_lists import check_disjoint, check_names, read_names, warn_of_counts, warn_of_unlisted
 from .corpus_source import CorpusSource
 from .readers import read_point_cloud
 
@@ -102,24 +93,8 @@ _LABELS = {synset: label for label, synset in enumerate(SHAPENET55_SYNSETS)}
 
 
 @dataclass(frozen=True)
-class ShapeNet55Files:
+class ShapeNet55Files(ListedFiles):
     """Files of every split; see `CorpusFiles`."""
-
-    files: Mapping[str, Sequence[ListedFile]]
-    lists: Sequence[Path]
-
-    @property
-    def paths(self) -> list[Path]:
-        """The lists and all clouds."""
-        return [*self.lists, *(file.path for files in self.files.values() for file in files)]
-
-    @property
-    def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
-        """Parts of every split."""
-        return {split: parts_of(files) for split, files in self.files.items()}
-
-    def check(self) -> None:
-        """Nothing can be told from a cloud without reading it."""
 
     def read(self, part: Sequence[ListedFile]) -> Clouds:
         """Read some clouds."""

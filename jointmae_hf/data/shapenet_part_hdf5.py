@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .corpus_files import Clouds, read_names, warn_of_counts
+from .corpus_files import Clouds
+from .corpus_lists import read_names, warn_of_counts
 from .hdf5_files import Hdf5Column, check_hdf5, read_hdf5
 from .label_checks import check_labels
 from .point_checks import check_points

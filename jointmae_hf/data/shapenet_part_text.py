@@ -1,21 +1,14 @@
 """ShapeNetPart from `shapenetcore_partanno_segmentation_benchmark_v0_normal`: one text file a shape."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .corpus_files import (
-    Clouds,
-    ListedFile,
-    check_names,
-    parts_of,
-    warn_of_counts,
-    warn_of_shared,
-    warn_of_unlisted,
-)
+from .corpus_files import Clouds, ListedFile, ListedFiles
+from .corpus_lists import check_names, warn_of_counts, warn_of_shared, warn_of_unlisted
 from .number_files import read_numbers
 from .point_checks import check_points, naming_file
 from .shapenet_part_names import CATEGORIES, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
@@ -26,26 +19,11 @@ _LABEL_OF_SYNSET = {synset: label for label, synset in enumerate(SHAPENET_PART_S
 
 
 @dataclass(frozen=True)
-class ShapeNetPartText:
+class ShapeNetPartText(ListedFiles):
     """Files of the text layout; see `CorpusFiles`."""
 
-    files: Mapping[str, Sequence[ListedFile]]
-    lists: Sequence[Path]
     num_points: int | None = None
     has_normals: bool = True
-
-    @property
-    def paths(self) -> list[Path]:
-        """The lists and all clouds."""
-        return [*self.lists, *(file.path for files in self.files.values() for file in files)]
-
-    @property
-    def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
-        """Parts of every split."""
-        return {split: parts_of(files) for split, files in self.files.items()}
-
-    def check(self) -> None:
-        """Nothing can be told from a cloud without reading it."""
 
     def read(self, part: Sequence[ListedFile]) -> Clouds:
         """Read some clouds."""

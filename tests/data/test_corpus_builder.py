@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from jointmae_hf.data import CorpusError, ShapeNet55, corpus_builder, corpus_fil
 def corpus(tmp_path, monkeypatch):
     """Five clouds of two points, in parts of two."""
     monkeypatch.setattr(shapenet55_files, "NUM_POINTS", 2)
-    monkeypatch.setattr(shapenet55_files, "parts_of", lambda files: corpus_files.parts_of(files, 2))
+    monkeypatch.setattr(corpus_files, "parts_of", partial(corpus_files.parts_of, size=2))
     monkeypatch.setattr(corpus_builder, "_CLOUDS_PER_TABLE", 1)
     folder = tmp_path / "clouds"
     folder.mkdir()

@@ -3,18 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from jointmae_hf.data.corpus_files import (
-    Clouds,
-    as_folder,
-    check_disjoint,
-    choose_layout,
-    files_state,
-    find_folder,
-    parts_of,
-    read_names,
-    warn_of_counts,
-    warn_of_unlisted,
-)
+from jointmae_hf.data.corpus_files import Clouds, as_folder, choose_layout, files_state, find_folder, parts_of
 
 
 def test_as_folder_refuses_none_and_what_is_no_folder(tmp_path):
@@ -22,6 +11,13 @@ def test_as_folder_refuses_none_and_what_is_no_folder(tmp_path):
         as_folder(None)
     with pytest.raises(ValueError, match=r"`data_dir` must be an existing folder, got .*absent"):
         as_folder(tmp_path / "absent")
+
+
+def test_as_folder_says_that_an_archive_must_be_extracted(tmp_path):
+    archive = tmp_path / "h5_files.zip"
+    archive.write_bytes(b"PK")
+    with pytest.raises(ValueError, match="It is an archive: extract it and pass the folder"):
+        as_folder(archive)
 
 
 def test_find_folder_enters_the_first_that_exists(tmp_path):
@@ -49,42 +45,6 @@ def test_choose_layout_refuses_what_is_not_there(tmp_path, layout, message):
         choose_layout({}, layout, tmp_path)
 
 
-def test_read_names_takes_any_line_ends_and_blank_lines(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"one\r\ntwo\n\n")
-    assert read_names(tmp_path / "a.txt") == ["one", "two"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "at least one name, got none"),
-        (b"one\none\n", "every name once, got 'one' twice"),
-        (b"../one\n", r"names within the corpus, got '\.\./one'"),
-        (b"a/../../one\n", "names within the corpus"),
-        (b"/etc/passwd\n", "names within the corpus"),
-        (b"a\\b\n", "names within the corpus"),
-        (b"a\0b\n", "names within the corpus"),
-        (b"\xff\xfe", "must be a list of names"),
-    ],
-)
-def test_read_names_names_the_list_when_it_is_wrong(tmp_path, content, message):
-    (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
-        read_names(tmp_path / "a.txt")
-    assert "a.txt" in str(caught.value)
-
-
-def test_read_names_names_a_missing_list(tmp_path):
-    with pytest.raises(ValueError, match=r"absent\.txt` must be a list of names"):
-        read_names(tmp_path / "absent.txt")
-
-
-def test_check_disjoint_names_the_cloud_and_its_splits():
-    check_disjoint({"train": ["a"], "test": ["b"]})
-    with pytest.raises(ValueError, match="Splits must be disjoint, got 'a' in train and test"):
-        check_disjoint({"train": ["a"], "test": ["b", "a"]})
-
-
 @pytest.mark.parametrize("change", ["time", "size", "name"])
 def test_files_state_changes_with_any_file(tmp_path, change):
     path = tmp_path / "a"
@@ -108,18 +68,6 @@ def test_files_state_counts_and_names_all_that_is_bad(tmp_path):
         files_state([tmp_path / name for name in names])
     for text in ("empty (empty)", "folder (not a file)", "link (missing)", ", ..."):
         assert text in str(caught.value)
-
-
-def test_warn_of_unlisted_names_what_is_left_out(caplog):
-    warn_of_unlisted("Cups", {"a", "b"}, {"a", "c"})
-    assert "Cups: 1 files are in no list and are left out: b" in caplog.text
-
-
-def test_warn_of_counts_is_silent_for_the_published_counts(caplog):
-    warn_of_counts("Cups", {"train": 2}, {"train": 2})
-    assert not caplog.text
-    warn_of_counts("Cups", {"train": 1}, {"train": 2})
-    assert "Cups: the published splits hold {'train': 2} clouds, these {'train': 1}" in caplog.text
 
 
 def test_parts_cover_all_files_in_order():
