@@ -546,7 +546,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
             init.trunc_normal_(module.weight, std=std)
         if isinstance(module, JointMAEUnitScaleLinear):
             init.normal_(module.weight, std=module.in_features**-0.5)
-        for name in ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d"):
+        tokens = ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d")
+        for name in (*tokens, "class_token", "class_position"):
             if name in module._parameters:
                 init.trunc_normal_(module._parameters[name], std=std)
 
@@ -568,10 +569,12 @@ class JointMAEPreTrainedModel(PreTrainedModel):
     """
 )
 class JointMAEModel(JointMAEPreTrainedModel):
-    def __init__(self, config: JointMAEConfig, add_2d_branch: bool = True):
+    def __init__(self, config: JointMAEConfig, add_2d_branch: bool = True, add_class_token: bool = False):
         r"""
         add_2d_branch (`bool`, *optional*, defaults to `True`):
             Whether to build the 2D embedding. The heads do without.
+        add_class_token (`bool`, *optional*, defaults to `False`):
+            Whether to encode a learned token behind the others, as Point-MAE does in fine-tuning.
         """
         super().__init__(config)
         self.embeddings_3d = JointMAEPointEmbeddings(config)
@@ -583,6 +586,11 @@ class JointMAEModel(JointMAEPreTrainedModel):
             self.embeddings_2d = JointMAEImageEmbeddings(config)
             self.position_embeddings_2d = JointMAEPatchPositionEmbeddings(config)
             self.modality_token_2d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
+        self.has_class_token = add_class_token
+        if self.has_class_token:
+            self.class_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+            self.class_position = nn.Parameter(torch.empty(1, 1, config.hidden_size))
 
         rates = drop_path_rates(config, config.num_hidden_layers)
         self.layers = nn.ModuleList([JointMAELayer(config, rate) for rate in rates])
@@ -658,6 +666,12 @@ class JointMAEModel(JointMAEPreTrainedModel):
         attention_mask = None
         if points is not None and pixel_values is not None:
             attention_mask = self._local_attention_mask(hidden_states, points, visible_centers, patches, view)
+        # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
+        if self.has_class_token:
+            class_token = self.class_token.expand(hidden_states.shape[0], -1, -1)
+            hidden_states = torch.cat([hidden_states, class_token], dim=1)
+            class_position = self.class_position.expand(hidden_states.shape[0], -1, -1)
+            position_embeddings = torch.cat([position_embeddings, class_position], dim=1)
 
         feature_maps = ()
         for block, layer in enumerate(self.layers, start=1):
@@ -1069,8 +1083,8 @@ class JointMAEClassificationHead(nn.Module):
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
-        # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
-        in_size = 2 * config.hidden_size if config.pooling == "concat" else config.hidden_size
+        # CODEPATH: the ScanObjectNN recipe of Point-M2AE and Point-MAE's head concatenate two features.
+        in_size = config.hidden_size if config.pooling == "sum" else 2 * config.hidden_size
         self.hidden1 = JointMAEPointwiseLayer(in_size, config.classifier_hidden_sizes[0])
         self.hidden2 = JointMAEPointwiseLayer(*config.classifier_hidden_sizes)
         self.dropout = nn.Dropout(config.classifier_dropout)
@@ -1091,7 +1105,8 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
         super().__init__(config)
         self.loss_type = "ForSequenceClassification"
         self.num_labels = config.num_labels
-        self.jointmae = JointMAEModel(config, add_2d_branch=False)
+        has_class_token = config.pooling == "class"
+        self.jointmae = JointMAEModel(config, add_2d_branch=False, add_class_token=has_class_token)
         self.classifier = JointMAEClassificationHead(config)
 
         self.post_init()
@@ -1126,11 +1141,13 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
         if labels is not None and labels.shape[:1] != points.shape[:1]:
             raise ValueError(f"`labels` must have one entry for each cloud, got {tuple(labels.shape)}.")
         outputs = self.jointmae(points, **kwargs)
-        features = outputs.pooler_output
+        features, tokens = outputs.pooler_output, outputs.last_hidden_state
         # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
         if self.config.pooling == "concat":
-            tokens = outputs.last_hidden_state
             features = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=-1)
+        # CODEPATH: Point-MAE's head reads the class token and the maximum.
+        elif self.config.pooling == "class":
+            features = torch.cat([tokens[:, -1], tokens[:, :-1].amax(dim=1)], dim=-1)
         logits = self.classifier(features)
         loss = None
         if labels is not None:

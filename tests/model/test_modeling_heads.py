@@ -125,6 +125,14 @@ def test_classification_concatenates_mean_and_maximum_when_told(build_tiny_confi
     assert torch.equal(model(unit_sphere_cloud).logits, expected)
 
 
+def test_classification_reads_a_class_token_when_told(build_tiny_config, settle, unit_sphere_cloud):
+    model = settle(JointMAEForPointCloudClassification(build_tiny_config(pooling="class")))
+    tokens = model.jointmae(unit_sphere_cloud).last_hidden_state
+    assert tokens.shape[1] == model.config.num_groups[-1] + 1
+    expected = model.classifier(torch.cat([tokens[:, -1], tokens[:, :-1].amax(dim=1)], dim=1))
+    assert torch.equal(model(unit_sphere_cloud).logits, expected)
+
+
 def test_segmentation_follows_the_order_of_points(segmenter, make_cloud, tolerance):
     points, order = make_cloud(1, 200), torch.randperm(200)
     expected = segmenter(points).logits[:, order]

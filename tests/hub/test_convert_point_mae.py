@@ -1,0 +1,261 @@
+"""Point-MAE's checkpoints against its forward pass, written down here once more from its paper and its state dicts."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPreTraining
+from jointmae_hf.hub.convert_point_mae import convert_point_mae, main, read_point_mae
+from jointmae_hf.hub.point_mae_weights import convert_weights
+from jointmae_hf.model.point_ops import k_nearest_neighbors
+
+
+WIDTH, HEADS, GROUPS, NEIGHBORS = 24, 2, 8, 4
+SIZES = {"num_attention_heads": HEADS, "num_points": 64, "num_groups": [GROUPS], "group_size": [NEIGHBORS]}
+
+
+def linear(name, size_in, size_out, kernel=False, bias=True):
+    weight = torch.randn(size_out, size_in, *([1] if kernel else [])) / size_in**0.5
+    return {f"{name}.weight": weight} | ({f"{name}.bias": torch.randn(size_out)} if bias else {})
+
+
+def norm(name, size, is_batch=False):
+    state = {f"{name}.weight": torch.rand(size) + 0.5, f"{name}.bias": torch.randn(size)}
+    if is_batch:
+        state |= {f"{name}.running_mean": torch.randn(size), f"{name}.running_var": torch.rand(size) + 0.5}
+        state[f"{name}.num_batches_tracked"] = torch.tensor(7)
+    return state
+
+
+def blocks(prefix, count):
+    state = {}
+    for block in range(count):
+        name = f"{prefix}{block}."
+        state |= norm(f"{name}norm1", WIDTH) | norm(f"{name}norm2", WIDTH)
+        state |= linear(f"{name}attn.qkv", WIDTH, 3 * WIDTH, bias=False) | linear(f"{name}attn.proj", WIDTH, WIDTH)
+        state |= linear(f"{name}mlp.fc1", WIDTH, 4 * WIDTH) | linear(f"{name}mlp.fc2", 4 * WIDTH, WIDTH)
+    return state
+
+
+def encoder(prefix=""):
+    name = f"{prefix}encoder."
+    state = linear(f"{name}first_conv.0", 3, 6, True) | norm(f"{name}first_conv.1", 6, True)
+    state |= linear(f"{name}first_conv.3", 6, 12, True) | linear(f"{name}second_conv.0", 24, 24, True)
+    state |= norm(f"{name}second_conv.1", 24, True) | linear(f"{name}second_conv.3", 24, WIDTH, True)
+    state |= linear(f"{prefix}pos_embed.0", 3, 10) | linear(f"{prefix}pos_embed.2", 10, WIDTH)
+    return state | blocks(f"{prefix}blocks.blocks.", 3) | norm(f"{prefix}norm", WIDTH)
+
+
+@pytest.fixture
+def pretrained():
+    torch.manual_seed(0)
+    state = encoder("MAE_encoder.") | {"mask_token": torch.randn(1, 1, WIDTH)} | blocks("MAE_decoder.blocks.", 2)
+    state |= linear("decoder_pos_embed.0", 3, 10) | linear("decoder_pos_embed.2", 10, WIDTH)
+    return state | norm("MAE_decoder.norm", WIDTH) | linear("increase_dim.0", WIDTH, 3 * NEIGHBORS, True)
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(1)
+    state = encoder() | {"cls_token": torch.randn(1, 1, WIDTH), "cls_pos": torch.randn(1, 1, WIDTH)}
+    head = "cls_head_finetune."
+    state |= linear(f"{head}0", 2 * WIDTH, 16) | norm(f"{head}1", 16, True) | linear(f"{head}4", 16, 14)
+    return state | norm(f"{head}5", 14, True) | linear(f"{head}8", 14, 5)
+
+
+@pytest.fixture
+def segmenter():
+    torch.manual_seed(2)
+    state = encoder() | linear("label_conv.0", 16, 6, True, bias=False) | norm("label_conv.1", 6, True)
+    carried = "propagation_0.mlp_"
+    state |= linear(f"{carried}convs.0", 3 * WIDTH + 3, 20, True) | norm(f"{carried}bns.0", 20, True)
+    state |= linear(f"{carried}convs.1", 20, 18, True) | norm(f"{carried}bns.1", 18, True)
+    state |= linear("convs1", 18 + 6 * WIDTH + 6, 16, True) | norm("bns1", 16, True)
+    return state | linear("convs2", 16, 12, True) | norm("bns2", 12, True) | linear("convs3", 12, 7, True)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(state, key="base_model", **content):
+        path = tmp_path / "published.pth"
+        torch.save({key: {f"module.{name}": value for name, value in state.items()}, "epoch": 300, **content}, path)
+        return path
+
+    return write
+
+
+class Reference:
+    """Point-MAE's forward pass on a state dict."""
+
+    def __init__(self, state, prefix=""):
+        self.state, self.prefix = state, prefix
+
+    def linear(self, name, values):
+        weight = self.state[f"{self.prefix}{name}.weight"]
+        return F.linear(values, weight.reshape(weight.shape[:2]), self.state.get(f"{self.prefix}{name}.bias"))
+
+    def norm(self, name, values):
+        return F.layer_norm(
+            values, (WIDTH,), *(self.state[f"{self.prefix}{name}.{part}"] for part in ("weight", "bias"))
+        )
+
+    def batch_norm(self, name, values):
+        mean, variance = (self.state[f"{self.prefix}{name}.running_{part}"] for part in ("mean", "var"))
+        weight, bias = (self.state[f"{self.prefix}{name}.{part}"] for part in ("weight", "bias"))
+        return (values - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def tokens(self, points):
+        """Tokens and centres: farthest point sampling from the first point, nearest neighbours, mini-PointNet."""
+        tokens, all_centers = [], []
+        for cloud in points:
+            chosen, distances = [0], torch.full((len(cloud),), math.inf)
+            for _ in range(GROUPS - 1):
+                distances = torch.minimum(distances, (cloud - cloud[chosen[-1]]).square().sum(-1))
+                chosen.append(int(distances.argmax()))
+            centers = cloud[chosen]
+            neighbors = torch.cdist(centers, cloud).topk(NEIGHBORS, largest=False).indices
+            groups = cloud[neighbors] - centers[:, None]
+            local = F.relu(self.batch_norm("encoder.first_conv.1", self.linear("encoder.first_conv.0", groups)))
+            local = self.linear("encoder.first_conv.3", local)
+            local = torch.cat([local.amax(1, keepdim=True).expand_as(local), local], dim=-1)
+            local = F.relu(self.batch_norm("encoder.second_conv.1", self.linear("encoder.second_conv.0", local)))
+            tokens.append(self.linear("encoder.second_conv.3", local).amax(1))
+            all_centers.append(centers)
+        return torch.stack(tokens), torch.stack(all_centers)
+
+    def positions(self, centers, name="pos_embed"):
+        return self.linear(f"{name}.2", F.gelu(self.linear(f"{name}.0", centers)))
+
+    def blocks(self, tokens, positions, name="blocks.blocks", count=3):
+        outputs = []
+        for block in range(count):
+            tokens = tokens + positions
+            joint = self.linear(f"{name}.{block}.attn.qkv", self.norm(f"{name}.{block}.norm1", tokens))
+            query, key, value = joint.unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+            weights = (query @ key.mT / math.sqrt(WIDTH // HEADS)).softmax(-1)
+            tokens = tokens + self.linear(f"{name}.{block}.attn.proj", (weights @ value).transpose(1, 2).flatten(2))
+            hidden = F.gelu(self.linear(f"{name}.{block}.mlp.fc1", self.norm(f"{name}.{block}.norm2", tokens)))
+            tokens = tokens + self.linear(f"{name}.{block}.mlp.fc2", hidden)
+            outputs.append(tokens)
+        return outputs
+
+
+@pytest.fixture
+def points(make_cloud):
+    return make_cloud(2, 64)
+
+
+def test_features_of_a_pretrained_checkpoint_equal_point_mae(pretrained, write, points, tmp_path):
+    reference = Reference(pretrained, "MAE_encoder.")
+    tokens, centers = reference.tokens(points)
+    expected = reference.norm("norm", reference.blocks(tokens, reference.positions(centers))[-1])
+    model = convert_point_mae(write(pretrained), tmp_path / "converted", **SIZES)
+    torch.testing.assert_close(model.jointmae(points).last_hidden_state, expected, rtol=0, atol=1e-4)
+
+
+def test_reconstruction_of_a_pretrained_checkpoint_equals_point_mae(pretrained, write, points, tmp_path):
+    model = convert_point_mae(write(pretrained), tmp_path / "converted", **SIZES)
+    outputs = model(points, noise_3d=torch.rand(2, GROUPS, generator=torch.Generator().manual_seed(0)))
+    encoding, decoding = Reference(pretrained, "MAE_encoder."), Reference(pretrained)
+    tokens, centers = encoding.tokens(points)
+    mask, rows = outputs.mask_3d, (2, -1, WIDTH)
+    visible = encoding.blocks(tokens[~mask].reshape(rows), encoding.positions(centers[~mask]).reshape(rows))[-1]
+    hidden = pretrained["mask_token"].expand(2, int(mask[0].sum()), -1)
+    order = torch.cat([centers[~mask].reshape(2, -1, 3), centers[mask].reshape(2, -1, 3)], dim=1)
+    positions = decoding.positions(order, "decoder_pos_embed")
+    joint = torch.cat([encoding.norm("norm", visible), hidden], dim=1)
+    decoded = decoding.blocks(joint, positions, "MAE_decoder.blocks", 2)[-1][:, -hidden.shape[1] :]
+    offsets = decoding.linear("increase_dim.0", decoding.norm("MAE_decoder.norm", decoded)).reshape(
+        2, -1, NEIGHBORS, 3
+    )
+    expected = offsets + centers[mask].reshape(2, -1, 1, 3)
+    predicted = outputs.reconstructed_points.reshape(2, GROUPS, NEIGHBORS, 3)[mask]
+    torch.testing.assert_close(predicted, expected.flatten(0, 1), rtol=0, atol=1e-4)
+
+
+def test_logits_of_a_classifier_equal_point_mae(classifier, write, points, tmp_path):
+    reference = Reference(classifier)
+    tokens, centers = reference.tokens(points)
+    tokens = torch.cat([classifier["cls_token"].expand(2, -1, -1), tokens], dim=1)
+    positions = torch.cat([classifier["cls_pos"].expand(2, -1, -1), reference.positions(centers)], dim=1)
+    tokens = reference.norm("norm", reference.blocks(tokens, positions)[-1])
+    features, head = torch.cat([tokens[:, 0], tokens[:, 1:].amax(1)], dim=-1), "cls_head_finetune"
+    features = F.relu(reference.batch_norm(f"{head}.1", reference.linear(f"{head}.0", features)))
+    features = F.relu(reference.batch_norm(f"{head}.5", reference.linear(f"{head}.4", features)))
+    model = convert_point_mae(write(classifier), tmp_path / "converted", **SIZES)
+    torch.testing.assert_close(model(points).logits, reference.linear(f"{head}.8", features), rtol=0, atol=1e-4)
+
+
+def test_logits_of_a_segmenter_equal_point_mae(segmenter, write, points, tmp_path):
+    reference, category = Reference(segmenter), torch.tensor([3, 15])
+    tokens, centers = reference.tokens(points)
+    levels = [reference.norm("norm", level) for level in reference.blocks(tokens, reference.positions(centers))]
+    features = torch.cat(levels, dim=-1)
+    one_hot = F.one_hot(category, 16).float()
+    embedded = F.leaky_relu(reference.batch_norm("label_conv.1", reference.linear("label_conv.0", one_hot)), 0.2)
+    neighbors = k_nearest_neighbors(points, centers, 3)
+    near = torch.stack([cloud[rows] for cloud, rows in zip(centers, neighbors, strict=True)])
+    weights = 1 / ((near - points[:, :, None]).square().sum(-1) + 1e-8)
+    carried = torch.stack([cloud[rows] for cloud, rows in zip(features, neighbors, strict=True)])
+    carried = (carried * (weights / weights.sum(-1, keepdim=True))[..., None]).sum(2)
+    local = torch.cat([points, carried], dim=-1)
+    for row in (0, 1):
+        local = reference.linear(f"propagation_0.mlp_convs.{row}", local)
+        local = F.relu(reference.batch_norm(f"propagation_0.mlp_bns.{row}", local))
+    whole = torch.cat([features.amax(1), features.mean(1), embedded], dim=-1)[:, None].expand(-1, 64, -1)
+    hidden = F.relu(reference.batch_norm("bns1", reference.linear("convs1", torch.cat([local, whole], dim=-1))))
+    hidden = F.relu(reference.batch_norm("bns2", reference.linear("convs2", hidden)))
+    model = convert_point_mae(write(segmenter, "model_state_dict"), tmp_path / "converted", **SIZES)
+    logits = model(points, category=category).logits
+    torch.testing.assert_close(logits, reference.linear("convs3", hidden), rtol=0, atol=1e-4)
+
+
+def test_converted_checkpoint_loads_with_its_numbers(pretrained, write, points, tmp_path):
+    content = {"metrics": {"acc": np.float64(93.2)}, "best_metrics": {"acc": np.float32(0.5)}}
+    model = convert_point_mae(write(pretrained, **content), tmp_path / "converted", **SIZES)
+    loaded = JointMAEForPreTraining.from_pretrained(tmp_path / "converted")
+    assert torch.equal(loaded.eval().jointmae(points).pooler_output, model.jointmae(points).pooler_output)
+    assert (loaded.config.mask_ratio, loaded.config.decoder_num_hidden_layers) == (0.6, 2)
+
+
+def test_command_converts_a_classifier(classifier, write, tmp_path, caplog):
+    flags = ["--num_points", "64", "--num_groups", "8", "--num_attention_heads", "2"]
+    main([str(write(classifier)), str(tmp_path / "out"), *flags])
+    assert JointMAEForPointCloudClassification.from_pretrained(tmp_path / "out").config.num_labels == 5
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_code_in_a_file_is_refused(pretrained, write, tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"`path` must be a \.pth file of tensors and numbers, got 'published\.pth'"):
+        read_point_mae(write(pretrained, metrics=Malicious()))
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"base_model": Malicious()}))
+    with pytest.raises(ValueError, match=r"must be a \.pth file"):
+        read_point_mae(tmp_path / "plain.pth")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_file_without_weights_is_refused(tmp_path):
+    torch.save({"model": {}, "epoch": 1}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"must hold `base_model` or `model_state_dict`, got \['epoch', 'model'\]"):
+        read_point_mae(tmp_path / "other.pth")
+
+
+def test_weights_of_another_model_are_refused(pretrained):
+    with pytest.raises(ValueError, match=r"`weights` must hold one of MAE_encoder.*got norm\.bias"):
+        convert_weights({"norm.bias": torch.zeros(3)})
+    with pytest.raises(ValueError, match=r"must all have a place, got 1 unknown ones: extra\.weight"):
+        convert_weights({**pretrained, "extra.weight": torch.zeros(3)})
+
+
+def test_output_folder_must_be_empty(pretrained, write, tmp_path):
+    path = write(pretrained)
+    with pytest.raises(FileExistsError, match="`output_dir` must be new or empty"):
+        convert_point_mae(path, tmp_path, **SIZES)
