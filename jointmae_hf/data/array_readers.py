@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .hdf5_files import HDF5_RULE, opened_hdf5
 from .point_checks import check_layout, check_points, naming_file
 
 
@@ -94,23 +95,16 @@ def read_h5(path: Path, points_key: str | None = None) -> np.ndarray:
         ValueError: If the file cannot be read, the dataset is not there or stored elsewhere, or is not of finite points
             of that shape.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError('`.h5` files need h5py: pip install "jointmae_hf[data]"') from error
-    rule = "be a complete HDF5 file"
-    with naming_file(path, rule):
-        opened = h5py.File(path, "r")
-    with opened:
-        with naming_file(path, rule):
-            datasets = _hdf5_datasets(opened)
+    with opened_hdf5(path) as file:
+        with naming_file(path, HDF5_RULE):
+            datasets = _hdf5_datasets(file)
         dataset = datasets[_choose_array(list(datasets), points_key, path)]
         if dataset.external or dataset.is_virtual:
             raise ValueError(f"`{path}` must hold its points itself, got a link of `{dataset.name}` to other files.")
         check_layout(dataset.dtype, dataset.shape, path)
         if dataset.id.get_storage_size() == 0:
             raise ValueError(f"`{path}` must hold the values of `{dataset.name}`, got none: they were never written.")
-        with naming_file(path, rule):
+        with naming_file(path, HDF5_RULE):
             stored = dataset[()]
     return check_points(stored, path)
 

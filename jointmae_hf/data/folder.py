@@ -13,6 +13,7 @@ from datasets.fingerprint import Hasher
 
 from . import (
     array_readers,
+    hdf5_files,
     mesh_checks,
     mesh_readers,
     pcd_reader,
@@ -28,6 +29,7 @@ from .schema import point_cloud_features, point_cloud_table
 
 _SOURCES = (
     array_readers,
+    hdf5_files,
     mesh_checks,
     mesh_readers,
     pcd_reader,

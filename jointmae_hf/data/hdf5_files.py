@@ -15,7 +15,7 @@ from .point_checks import naming_file
 _MOST_ROWS = 100_000
 # The compression of HDF5 (deflate) reaches 1,032 to one.
 _MOST_BYTES_PER_STORED_BYTE = 1_100
-_RULE = "be a complete HDF5 file"
+HDF5_RULE = "be a complete HDF5 file"
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,25 @@ class Hdf5Column:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An HDF5 file for reading."""
+def opened_hdf5(path: Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading in a `with` block.
+
+    Args:
+        path (`pathlib.Path`):
+            File.
+
+    Yields:
+        `h5py.File`: The file.
+
+    Raises:
+        ImportError: If h5py is not installed.
+        ValueError: If it is no complete HDF5 file; the message names it.
+    """
     try:
         import h5py
     except ImportError as error:
         raise ImportError('HDF5 files need h5py: pip install "jointmae_hf[data]"') from error
-    with naming_file(path, _RULE):
+    with naming_file(path, HDF5_RULE):
         # Read-only and network file systems often cannot lock.
         file = h5py.File(path, "r", locking="best-effort")
     with file:
@@ -86,7 +98,7 @@ def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
 
 def _checked_datasets(file: Any, columns: Sequence[Hdf5Column], path: Path) -> dict[str, Any]:
     """Arrays of some columns, all with as many rows."""
-    with naming_file(path, _RULE):
+    with naming_file(path, HDF5_RULE):
         list(file)
     datasets = {column.name: _checked_dataset(file, column, path) for column in columns}
     datasets = {name: dataset for name, dataset in datasets.items() if dataset is not None}
@@ -112,7 +124,7 @@ def check_hdf5(path: Path, columns: Sequence[Hdf5Column]) -> int:
         ImportError: If h5py is not installed.
         ValueError: If the file cannot be opened, or a key is missing, links elsewhere, or has another shape or type.
     """
-    with _opened(path) as file:
+    with opened_hdf5(path) as file:
         datasets = _checked_datasets(file, columns, path)
         return int(next(iter(datasets.values())).shape[0])
 
@@ -133,9 +145,9 @@ def read_hdf5(path: Path, columns: Sequence[Hdf5Column]) -> dict[str, np.ndarray
         ImportError: If h5py is not installed.
         ValueError: As for `check_hdf5`, or if the values cannot be read.
     """
-    with _opened(path) as file:
+    with opened_hdf5(path) as file:
         datasets = _checked_datasets(file, columns, path)
-        with naming_file(path, _RULE):
+        with naming_file(path, HDF5_RULE):
             arrays = {name: dataset[()] for name, dataset in datasets.items()}
     shapes = {column.name: column.shape for column in columns}
     return {name: array.reshape(len(array), *shapes[name]) for name, array in arrays.items()}

@@ -47,8 +47,8 @@ def _check_rows(rows: Sequence[bytes], counts: Sequence[tuple[int, Sequence[bool
 
 def _check_off(content: bytes) -> bool:
     """The counts stand after the word OFF or on the next line; vertices and faces have one line each."""
-    lines = [re.sub(rb"#.*", b"", line).strip() for line in content.splitlines()]
-    lines = [line for line in lines if line]
+    content = re.sub(rb"#[^\r\n]*", b"", content) if b"#" in content else content
+    lines = [line for line in map(bytes.strip, content.splitlines()) if line]
     header = re.match(rb"(ST)?C?N?OFF(?=[\s\d]|$)", lines[0]) if lines else None
     if header is None:
         raise ValueError(f"it starts with {content[:20]!r} instead of OFF")

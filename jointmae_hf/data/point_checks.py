@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 
 
+# In parts of the extent; 2,048 points on a surface are about thirty times as far apart.
+_LARGEST_ROUNDING = 1e-3
+
+
 @contextmanager
 def naming_file(path: Path, rule: str) -> Iterator[None]:
     """Turn any error inside the `with` block into a `ValueError` that names the file; a missing package stays one.
@@ -61,11 +65,13 @@ def check_points(points: np.ndarray, path: Path) -> np.ndarray:
         `np.ndarray`: float32 of shape `(num_points, 3)`, in memory.
 
     Raises:
-        ValueError: If the type, the shape or a value is wrong; the message names the file.
+        ValueError: If the type, the shape or a value is wrong, or float32 cannot keep the shape; the message names the
+            file.
     """
     check_layout(points.dtype, points.shape, path)
+    given = points
     with np.errstate(over="ignore"):
-        points = np.array(points, dtype=np.float32, order="C")
+        points = np.array(given, dtype=np.float32, order="C")
     is_finite = np.isfinite(points).all(axis=1)
     if not is_finite.all():
         first = int(is_finite.argmin())
@@ -73,4 +79,17 @@ def check_points(points: np.ndarray, path: Path) -> np.ndarray:
             f"`{path}` must hold finite float32 values, got {points[first].tolist()} at point {first} "
             f"({int((~is_finite).sum())} such points). Remove them."
         )
+    if given.dtype.itemsize > points.dtype.itemsize:
+        _check_rounding(given, points, path)
     return points
+
+
+def _check_rounding(given: np.ndarray, points: np.ndarray, path: Path) -> None:
+    """Raise if float32 would blur the shape, as it does with map coordinates of millions of metres."""
+    error = float(np.abs(points - given).max())
+    extent = float((given.max(axis=0) - given.min(axis=0)).max())
+    if 0.0 < _LARGEST_ROUNDING * extent < error:
+        raise ValueError(
+            f"`{path}` must hold coordinates that float32 keeps, got rounding errors of {error:.2g} in a cloud of extent "
+            f"{extent:.2g}. Subtract an origin near the cloud first."
+        )

@@ -25,3 +25,25 @@ def test_check_points_returns_rows_in_order_and_in_memory():
     assert result.flags.c_contiguous
     assert not np.shares_memory(result, points)
     np.testing.assert_array_equal(result, points)
+
+
+def test_check_points_refuses_map_coordinates_that_float32_would_blur():
+    points = np.random.default_rng(0).random((100, 3)) + np.array([300_000.0, 5_000_000.0, 0.0])
+    with pytest.raises(
+        ValueError, match=r"`a\.xyz` must hold coordinates that float32 keeps, got .*Subtract an origin"
+    ):
+        check_points(points, Path("a.xyz"))
+    check_points(points - points[0], Path("a.xyz"))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[0.1, 5_000_000.3, 0.2]],
+        [[0.1, 5_000_000.3, 0.2], [900.1, 5_000_900.3, 0.2]],
+        np.full((2, 3), 0.1),
+    ],
+    ids=["one point", "a town", "equal points"],
+)
+def test_check_points_takes_what_float32_does_not_blur(points):
+    check_points(np.array(points), Path("a.xyz"))
