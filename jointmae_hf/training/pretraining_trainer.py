@@ -6,21 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
-from jointmae_hf.data import Normalize, RandomStream, Transform, counter_uniform
-from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
+from jointmae_hf.data import RandomStream, Transform, counter_uniform
+from jointmae_hf.model import JointMAEConfig
 from jointmae_hf.model.depth_projection import sample_views
 from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
 from .diagnostics import encoder_gradient_norms, reference_losses
+from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
 
+
+__all__ = ["EVALUATION_EPOCH", "LOSS_NAMES", "JointMAETrainer", "pretraining_noise"]
 
 LOSS_NAMES = ("loss_3d", "loss_2d", "loss_3d_2d")
-
-EVALUATION_EPOCH = 2**31 - 1
-"""Epoch whose random numbers evaluation uses, so that every evaluation sees the same masks and views."""
 
 
 def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tensor) -> dict[str, Tensor]:
@@ -51,7 +50,7 @@ def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tens
     return arguments
 
 
-class JointMAETrainer(Trainer):
+class JointMAETrainer(PointCloudTrainer):
     """`transformers.Trainer` for `JointMAEForPreTraining`.
 
     Batches hold `points` and `index`. Points are augmented on the device, masks and views drawn from the epoch and
@@ -70,8 +69,7 @@ class JointMAETrainer(Trainer):
     def __init__(
         self, *args: Any, transform: Transform | None = None, log_gradient_norms: bool = False, **kwargs: Any
     ):
-        super().__init__(*args, **kwargs)
-        self.transform = transform
+        super().__init__(*args, transform=transform, **kwargs)
         self.log_gradient_norms = log_gradient_norms
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
@@ -115,14 +113,6 @@ class JointMAETrainer(Trainer):
         self._sums, self._counts = window
         return output
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""
-        drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
-        try:
-            return super().get_eval_dataloader(eval_dataset)
-        finally:
-            self.args.dataloader_drop_last = drop_last
-
     @torch.no_grad()
     def measure_references(self) -> dict[str, float]:
         """Losses of trivial predictors and of a perfect reconstruction on the evaluation set.
@@ -140,27 +130,11 @@ class JointMAETrainer(Trainer):
         model.train(was_training)
         return self._pop_means()
 
-    @property
-    def unwrapped_model(self) -> JointMAEForPreTraining:
-        """`JointMAEForPreTraining`: The model without the wrappers of distributed training and compilation."""
-        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, JointMAEForPreTrainingOutput]:
         """Augmented points of a batch and the output of the model."""
-        epoch = int(self.state.epoch or 0) if model.training else EVALUATION_EPOCH
-        index = inputs["index"].to(inputs["points"].device)
-        transform = self.transform if model.training and self.transform is not None else Normalize()
-        points = transform(inputs["points"], epoch=epoch, index=index)
+        points, epoch, index = self._transformed(model, inputs)
         noise = pretraining_noise(self.unwrapped_model.config, self.args.seed, epoch, index)
         return points, model(points=points, **noise)
-
-    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Names of parameters with weight decay: none of one dimension, no bias, no token. Source: Point-MAE."""
-        return [
-            name
-            for name, parameter in model.named_parameters()
-            if parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
-        ]
 
     def _is_logging_step(self) -> bool:
         """Whether the step under way will be logged."""

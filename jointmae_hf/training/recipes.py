@@ -1,4 +1,4 @@
-"""Recipes of pre-training: every value with its source."""
+"""Recipes: every value with its source. Those of pre-training are here, what they share with fine-tuning too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PreTrainingRecipe:
-    """How a Joint-MAE is pre-trained.
+class Recipe:
+    """What every recipe holds.
 
     Args:
         preset (`str`):
@@ -39,8 +39,6 @@ class PreTrainingRecipe:
             Names out of `AUGMENTATIONS`, in the order in which they are applied.
         corpus (`dict[str, Setting]`):
             Options of the embedded `synthetic_shapes`.
-        probe_rotation (`str`, *optional*):
-            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`; by default not at all.
     """
 
     preset: str
@@ -48,7 +46,6 @@ class PreTrainingRecipe:
     training: dict[str, Setting]
     augmentation: tuple[Setting, ...]
     corpus: dict[str, Setting] = field(default_factory=dict)
-    probe_rotation: str | None = None
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
         """Configuration of the model.
@@ -67,21 +64,6 @@ class PreTrainingRecipe:
             fields = {name: value for name, value in fields.items() if name not in SIZE_FIELDS}
         return JointMAEConfig.from_preset(preset or self.preset, **{**fields, **overrides})
 
-    def build_transform(self, num_points: int, seed: int) -> Compose:
-        """Augmentation of a batch: unit sphere, a random subset of the points, then the recipe's.
-
-        Args:
-            num_points (`int`):
-                Points that are kept of each cloud.
-            seed (`int`):
-                Seed of all random numbers.
-
-        Returns:
-            `Compose`: The transform.
-        """
-        augmentations = [AUGMENTATIONS[name](seed=seed) for name, _ in self.augmentation]
-        return Compose([Normalize(), RandomSubsample(num_points, seed=seed), *augmentations])
-
     def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:
         """What a run really used, for its results and its model card.
 
@@ -99,6 +81,33 @@ class PreTrainingRecipe:
         described["augmentation"] = [name for name, _ in self.augmentation]
         described["seed"] = training.seed
         return described
+
+
+@dataclass(frozen=True)
+class PreTrainingRecipe(Recipe):
+    """How a Joint-MAE is pre-trained; fields beside those of [`Recipe`].
+
+    Args:
+        probe_rotation (`str`, *optional*):
+            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`; by default not at all.
+    """
+
+    probe_rotation: str | None = None
+
+    def build_transform(self, num_points: int, seed: int) -> Compose:
+        """Augmentation of a batch: unit sphere, a random subset of the points, then the recipe's.
+
+        Args:
+            num_points (`int`):
+                Points that are kept of each cloud.
+            seed (`int`):
+                Seed of all random numbers.
+
+        Returns:
+            `Compose`: The transform.
+        """
+        augmentations = [AUGMENTATIONS[name](seed=seed) for name, _ in self.augmentation]
+        return Compose([Normalize(), RandomSubsample(num_points, seed=seed), *augmentations])
 
 
 AUGMENTATIONS: dict[str, Callable[..., Transform]] = {

@@ -1,0 +1,78 @@
+"""What the trainers of pre-training and fine-tuning share: transforms on the device, whole evaluation sets, weight decay."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+from jointmae_hf.data import Normalize, Transform
+
+
+EVALUATION_EPOCH = 2**31 - 1
+"""Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
+
+
+class PointCloudTrainer(Trainer):
+    """`transformers.Trainer` for batches of `points` and `index`, which are transformed on the device.
+
+    Args:
+        transform (`Transform`, *optional*):
+            Of training batches; that of evaluation by default.
+        evaluation_transform (`Transform`, *optional*):
+            Of evaluation batches; moves them into the unit sphere by default.
+        kwargs (`dict[str, Any]`, *optional*):
+            Arguments of `transformers.Trainer`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        transform: Transform | None = None,
+        evaluation_transform: Transform | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(*args, **kwargs)
+        self.evaluation_transform = Normalize() if evaluation_transform is None else evaluation_transform
+        self.transform = self.evaluation_transform if transform is None else transform
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""
+        with self._keeping_last_batch():
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        """Batches of a set to predict, the smaller last one too."""
+        with self._keeping_last_batch():
+            return super().get_test_dataloader(test_dataset)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Names of parameters with weight decay: none of one dimension, no bias, no token. Source: Point-MAE."""
+        return [
+            name
+            for name, parameter in model.named_parameters()
+            if parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
+        ]
+
+    @property
+    def unwrapped_model(self) -> Any:
+        """`PreTrainedModel`: The model without the wrappers of distributed training and compilation."""
+        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+
+    def _transformed(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, int, Tensor]:
+        """Transformed points of a batch, with the epoch and the index that their random numbers depend on."""
+        epoch = int(self.state.epoch or 0) if model.training else EVALUATION_EPOCH
+        index = inputs["index"].to(inputs["points"].device)
+        transform = self.transform if model.training else self.evaluation_transform
+        return transform(inputs["points"], epoch=epoch, index=index), epoch, index
+
+    @contextmanager
+    def _keeping_last_batch(self) -> Iterator[None]:
+        """Let loaders made in the `with` block keep their last batch."""
+        drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
+        try:
+            yield
+        finally:
+            self.args.dataloader_drop_last = drop_last
