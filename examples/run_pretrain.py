@@ -14,20 +14,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datasets import DatasetDict
-from transformers import HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
+from transformers import HfArgumentParser, TrainingArguments, set_seed
 
-from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
 from jointmae_hf.hub import TrainingData, card_from_run, publish
 from jointmae_hf.training import (
-    AUGMENTATIONS,
     RECIPES,
     CorpusArguments,
     JointMAETrainer,
-    LossProgressCallback,
     PreTrainingRecipe,
+    build_trainer,
+    probe_clouds,
+    save_pretrained,
     set_up_process,
+    training_defaults,
 )
 from jointmae_hf.visualization import draw_reconstructions, save_figure
 
@@ -60,11 +61,7 @@ def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArgumen
     recipe = RECIPES[script.recipe]
     parser.set_defaults(
         output_dir=f"outputs/jointmae-{script.recipe}",
-        remove_unused_columns=False,
-        label_names=["points"],
-        prediction_loss_only=True,
-        logging_nan_inf_filter=False,
-        **{name: setting.value for name, setting in recipe.training.items()},
+        **training_defaults(recipe),
     )
     return *parser.parse_args_into_dataclasses(), recipe
 
@@ -84,12 +81,10 @@ def collect_results(
         Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
         for name, value in losses.items()
     ]
-    held_out = "test" if "test" in corpus else "validation"
     if "label" not in corpus["train"].features or script.num_probe_train == 0:
         return results
-    rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
-    train = sample_clouds(corpus["train"], script.num_probe_train, config.num_points, seed, rotation)
-    test = sample_clouds(corpus[held_out], script.num_probe_test, config.num_points, seed + 1, rotation)
+    counts = (script.num_probe_train, script.num_probe_test)
+    train, test, held_out = probe_clouds(corpus, recipe, config.num_points, *counts, seed)
     set_seed(seed)
     models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
@@ -138,18 +133,7 @@ def main() -> None:
     with training.main_process_first(desc="building the corpus"):
         sizes = {name: setting.value for name, setting in recipe.corpus.items()}
         corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
-    trainer = JointMAETrainer(
-        model=JointMAEForPreTraining(config),
-        args=training,
-        train_dataset=PointCloudDataset(corpus["train"]),
-        eval_dataset=PointCloudDataset(corpus["validation"]),
-        data_collator=PointCloudCollator(config.num_points, training.seed),
-        transform=recipe.build_transform(config.num_points, training.seed),
-        log_gradient_norms=script.log_gradient_norms,
-    )
-    if not training.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(LossProgressCallback)
+    trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms)
     references = trainer.measure_references()
     resume = training.resume_from_checkpoint
     trainer.train(resume_from_checkpoint=True if resume == "True" else resume)
@@ -158,8 +142,7 @@ def main() -> None:
         return
 
     output_dir = Path(training.output_dir)
-    trainer.unwrapped_model.save_pretrained(output_dir)
-    JointMAEFeatureExtractor(num_points=config.num_points).save_pretrained(output_dir)
+    save_pretrained(trainer, output_dir)
     if config.use_2d_branch:
         draw(trainer, corpus, output_dir)
     dataset = corpus_arguments.corpus_name

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds
+from jointmae_hf.data import load_point_clouds
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
-from jointmae_hf.model import JointMAEFeatureExtractor, JointMAEForPreTraining
 
-from .pretraining_trainer import JointMAETrainer
+from .pretraining_run import build_trainer, save_pretrained, training_defaults
 from .recipes import QUICK
 
 
@@ -44,18 +43,10 @@ def demonstration_checkpoint(
     set_seed(seed)
     config = QUICK.build_config(use_2d_branch=use_2d_branch)
     corpus = load_point_clouds("synthetic_shapes", **{name: setting.value for name, setting in QUICK.corpus.items()})
-    trainer = JointMAETrainer(
-        model=JointMAEForPreTraining(config),
-        args=_training_arguments(output_dir, seed, num_steps),
-        train_dataset=PointCloudDataset(corpus["train"]),
-        eval_dataset=PointCloudDataset(corpus["validation"]),
-        data_collator=PointCloudCollator(config.num_points, seed),
-        transform=QUICK.build_transform(config.num_points, seed),
-    )
+    trainer = build_trainer(config, QUICK, _training_arguments(output_dir, seed, num_steps), corpus)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
-    trainer.unwrapped_model.save_pretrained(output_dir)
-    JointMAEFeatureExtractor(num_points=config.num_points).save_pretrained(output_dir)
+    save_pretrained(trainer, output_dir)
     result = Result(
         name="loss",
         value=loss,
@@ -74,14 +65,5 @@ def demonstration_checkpoint(
 
 def _training_arguments(output_dir: Path, seed: int, num_steps: int) -> TrainingArguments:
     """Arguments of the quick recipe for a few steps, without checkpoints on the way."""
-    values = {name: setting.value for name, setting in QUICK.training.items()}
-    values |= {"max_steps": num_steps, "save_strategy": "no", "eval_strategy": "no", "report_to": "none"}
-    return TrainingArguments(
-        output_dir=str(output_dir),
-        seed=seed,
-        remove_unused_columns=False,
-        label_names=["points"],
-        prediction_loss_only=True,
-        logging_nan_inf_filter=False,
-        **values,
-    )
+    few_steps = {"max_steps": num_steps, "save_strategy": "no", "eval_strategy": "no", "report_to": "none"}
+    return TrainingArguments(output_dir=str(output_dir), seed=seed, **(training_defaults(QUICK) | few_steps))

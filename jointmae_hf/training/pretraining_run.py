@@ -1,0 +1,146 @@
+"""Pieces of a pre-training run that scripts share: arguments, trainer, checkpoint, clouds of the linear SVM."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+from torch import Tensor
+from transformers import ProgressCallback, TrainingArguments
+
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from jointmae_hf.evaluation import sample_clouds
+from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
+
+from .callbacks import LossProgressCallback
+from .pretraining_trainer import JointMAETrainer
+from .recipes import AUGMENTATIONS, PreTrainingRecipe
+
+
+def training_defaults(recipe: PreTrainingRecipe) -> dict[str, Any]:
+    """Fields of `transformers.TrainingArguments` as pre-training needs them and as the recipe sets them.
+
+    Args:
+        recipe ([`PreTrainingRecipe`]):
+            The recipe.
+
+    Returns:
+        `dict[str, Any]`: Name to value.
+    """
+    return {
+        "remove_unused_columns": False,
+        "label_names": ["points"],
+        "prediction_loss_only": True,
+        "logging_nan_inf_filter": False,
+        **{name: setting.value for name, setting in recipe.training.items()},
+    }
+
+
+def build_trainer(
+    config: JointMAEConfig,
+    recipe: PreTrainingRecipe,
+    training: TrainingArguments,
+    corpus: DatasetDict,
+    log_gradient_norms: bool = False,
+) -> JointMAETrainer:
+    """Build a model with random weights and its trainer; seed the generators before.
+
+    Args:
+        config (`JointMAEConfig`):
+            Of the model.
+        recipe ([`PreTrainingRecipe`]):
+            For the augmentation.
+        training (`transformers.TrainingArguments`):
+            Of the run, on the basis of [`training_defaults`].
+        corpus (`datasets.DatasetDict`):
+            Splits `train` and `validation`.
+        log_gradient_norms (`bool`, *optional*, defaults to `False`):
+            As in [`JointMAETrainer`].
+
+    Returns:
+        [`JointMAETrainer`]: With a progress bar that shows the three losses, unless bars are off.
+    """
+    trainer = JointMAETrainer(
+        model=JointMAEForPreTraining(config),
+        args=training,
+        train_dataset=PointCloudDataset(corpus["train"]),
+        eval_dataset=PointCloudDataset(corpus["validation"]),
+        data_collator=PointCloudCollator(config.num_points, training.seed),
+        transform=recipe.build_transform(config.num_points, training.seed),
+        log_gradient_norms=log_gradient_norms,
+    )
+    if not training.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(LossProgressCallback)
+    return trainer
+
+
+def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
+    """Save the model with the feature extractor that fits it.
+
+    Args:
+        trainer ([`JointMAETrainer`]):
+            After training.
+        folder (`pathlib.Path`):
+            Where to.
+    """
+    trainer.unwrapped_model.save_pretrained(folder)
+    JointMAEFeatureExtractor(num_points=trainer.unwrapped_model.config.num_points).save_pretrained(folder)
+
+
+def probe_clouds(
+    corpus: DatasetDict, recipe: PreTrainingRecipe, num_points: int, max_train: int, max_test: int, seed: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
+    """Draw the clouds that a linear SVM is fitted and measured on.
+
+    Args:
+        corpus (`datasets.DatasetDict`):
+            With labels; splits `train` and `test`, or `validation` where there is no `test`.
+        recipe ([`PreTrainingRecipe`]):
+            Tells whether clouds are turned at random.
+        num_points (`int`):
+            Points of each cloud.
+        max_train (`int`):
+            Most clouds to fit on.
+        max_test (`int`):
+            Most clouds to measure on.
+        seed (`int`):
+            Seed of the choice.
+
+    Returns:
+        `tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], str]`: Both batches, see [`sample_clouds`], and the
+        name of the split that is measured.
+
+    Raises:
+        ValueError: If the corpus has no labels.
+    """
+    if "label" not in corpus["train"].features:
+        raise ValueError(f"`corpus` must have labels to be probed, got columns {sorted(corpus['train'].features)}.")
+    held_out = "test" if "test" in corpus else "validation"
+    rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
+    train = sample_clouds(corpus["train"], max_train, num_points, seed, rotation)
+    test = sample_clouds(corpus[held_out], max_test, num_points, seed + 1, rotation)
+    return train, test, held_out
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """Find the newest checkpoint of an interrupted run that was written to its end.
+
+    Args:
+        folder (`pathlib.Path`):
+            Output folder of the run; it need not exist.
+
+    Returns:
+        `pathlib.Path`, *optional*: A folder `checkpoint-<step>`, or `None` where there is none.
+    """
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    return next((path for path in reversed(checkpoints) if _is_whole(path)), None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether the file that the trainer writes last is there, and was written to its end."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return True
