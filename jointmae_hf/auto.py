@@ -5,7 +5,7 @@ Pipelines for point clouds are registered here too.
 
 from collections import OrderedDict
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining, AutoProcessor
 from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping, auto_class_update
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -38,6 +38,8 @@ auto_class_update(AutoModelForPointCloudSegmentation, head_doc="point cloud segm
 
 AutoConfig.register("jointmae", JointMAEConfig, exist_ok=True)
 AutoFeatureExtractor.register(JointMAEConfig, JointMAEFeatureExtractor, exist_ok=True)
+# Else `AutoProcessor` would take the feature extractor for an image processor first, and ask to trust remote code.
+AutoProcessor.register(JointMAEConfig, JointMAEFeatureExtractor, exist_ok=True)
 AutoModel.register(JointMAEConfig, JointMAEModel, exist_ok=True)
 AutoModelForPreTraining.register(JointMAEConfig, JointMAEForPreTraining, exist_ok=True)
 AutoModelForPointCloudClassification.register(JointMAEConfig, JointMAEForPointCloudClassification, exist_ok=True)

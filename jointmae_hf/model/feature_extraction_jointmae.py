@@ -22,7 +22,7 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import TensorType
 
 from .farthest_point_sampling import farthest_point_sample
-from .remote_code import code_is_saved
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, code_is_saved
 
 
 UP_AXES = {"y": (0, 1, 2), "z": (0, 2, 1), "x": (1, 0, 2)}
@@ -157,6 +157,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         Returns:
             `str`: Address of the commit.
         """
+        self.auto_map = dict(FEATURE_EXTRACTOR_AUTO_MAP)
         with code_is_saved({type(self): "AutoFeatureExtractor"}):
             return super().push_to_hub(*args, **kwargs)
 

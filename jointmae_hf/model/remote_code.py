@@ -15,10 +15,15 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 
 CONFIG_CLASS = "configuration_jointmae.JointMAEConfig"
-FEATURE_EXTRACTOR_CLASS = "feature_extraction_jointmae.JointMAEFeatureExtractor"
+FEATURE_EXTRACTOR_AUTO_MAP = {
+    "AutoFeatureExtractor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
+    "AutoProcessor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
+}
+"""`auto_map` of `preprocessor_config.json`."""
 
 # transformers has no Auto class for classes or parts of point clouds and refuses names that it does not know: there
 # `AutoModel` is the head itself. With the package installed its classes win, and `AutoModel` is the encoder.
@@ -32,6 +37,17 @@ AUTO_MAPS: dict[str, dict[str, str]] = {
     "JointMAEForPointCloudSegmentation": {"AutoModel": "modeling_jointmae.JointMAEForPointCloudSegmentation"},
 }
 """`auto_map` of a checkpoint by the name of its class, without `AutoConfig`."""
+
+PIPELINES: dict[str, tuple[str, str]] = {
+    "JointMAEModel": ("point-cloud-feature-extraction", "JointMAEPointCloudFeatureExtractionPipeline"),
+    "JointMAEForPreTraining": ("point-cloud-feature-extraction", "JointMAEPointCloudFeatureExtractionPipeline"),
+    "JointMAEForPointCloudClassification": (
+        "point-cloud-classification",
+        "JointMAEPointCloudClassificationPipeline",
+    ),
+    "JointMAEForPointCloudSegmentation": ("point-cloud-segmentation", "JointMAEPointCloudSegmentationPipeline"),
+}
+"""Task and pipeline of a checkpoint by the name of its class."""
 
 
 def build_auto_map(architecture: str) -> dict[str, str]:
@@ -50,6 +66,20 @@ def build_auto_map(architecture: str) -> dict[str, str]:
     if architecture not in AUTO_MAPS:
         raise ValueError(f"`architecture` must be one of {', '.join(AUTO_MAPS)}, got {architecture!r}.")
     return {"AutoConfig": CONFIG_CLASS, **AUTO_MAPS[architecture]}
+
+
+def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
+    """Build the `custom_pipelines` of `config.json`.
+
+    Args:
+        architecture (`str`):
+            Name of the class that the checkpoint was saved from, one of `PIPELINES`.
+
+    Returns:
+        `dict[str, dict[str, Any]]`: Task to what transformers needs to build its pipeline.
+    """
+    task, pipeline_class = PIPELINES[architecture]
+    return {task: {"impl": f"pipeline_jointmae.{pipeline_class}", "pt": ["AutoModel"]}}
 
 
 @contextlib.contextmanager

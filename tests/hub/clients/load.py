@@ -1,0 +1,126 @@
+"""Load what `push.py` pushed, with the package or, told `remote`, without, and tell what came.
+
+The last line is JSON; outputs and weights go to a file, so that the test compares them bit by bit.
+"""
+
+import json
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+
+
+class NoPackage(MetaPathFinder):
+    """As if the package were not installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "jointmae_hf":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def loaders(is_remote):
+    """Repository to what loads it."""
+    import transformers
+
+    auto = transformers.AutoModel
+    loaders = {"JointMAEModel": auto, "JointMAEForPreTraining": transformers.AutoModelForPreTraining}
+    if is_remote:
+        heads = [auto, auto]
+    else:
+        import jointmae_hf
+
+        heads = [jointmae_hf.AutoModelForPointCloudClassification, jointmae_hf.AutoModelForPointCloudSegmentation]
+    names = ["JointMAEForPointCloudClassification", "JointMAEForPointCloudSegmentation"]
+    return loaders | dict(zip(names, heads, strict=True))
+
+
+def run(model, points):
+    import torch
+
+    torch.manual_seed(0)
+    with torch.no_grad():
+        answer = model.eval()(points)
+    return {name: value.contiguous() for name, value in answer.items() if isinstance(value, torch.Tensor)}
+
+
+def error_of(action):
+    """Name and first line of what an action raises."""
+    try:
+        action()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None
+
+
+def load_classes(is_remote, points, trust):
+    """Outputs and weights of every class, and where its code came from."""
+    outputs, modules = {}, {}
+    for name, loader in loaders(is_remote).items():
+        revision = {"revision": "v1.0"} if name == "JointMAEModel" else {}
+        model = loader.from_pretrained(f"tester/{name}", **revision, **trust)
+        outputs |= {f"{name}.{key}": value for key, value in run(model, points).items()}
+        outputs |= {f"{name}:{key}": value.clone() for key, value in model.state_dict().items()}
+        modules[name] = [type(model).__name__, type(model).__module__]
+    return outputs, modules
+
+
+def main(kind, pushed, target, *snippets):
+    is_remote = kind == "remote"
+    if is_remote:
+        sys.meta_path.insert(0, NoPackage())
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModel, AutoModelForPreTraining, AutoProcessor, pipeline
+
+    if not is_remote:
+        import jointmae_hf  # noqa: F401 (registers its classes)
+    torch.set_num_threads(1)
+    trust = {"trust_remote_code": True} if is_remote else {}
+    points = load_file(Path(pushed) / "outputs.safetensors")["points"]
+    cloud = np.load(Path(pushed) / "cloud.npy")
+    outputs, modules = load_classes(is_remote, points, trust)
+    facts = {"modules": modules}
+
+    newest = AutoModel.from_pretrained("tester/JointMAEModel", **trust)
+    outputs |= {f"newer.{key}": value for key, value in run(newest, points).items()}
+    encoder = AutoModel.from_pretrained("tester/JointMAEForPreTraining", **trust)
+    facts["encoder"] = type(encoder).__name__
+    outputs |= {f"encoder:{key}": value.clone() for key, value in encoder.state_dict().items()}
+    processor = AutoProcessor.from_pretrained("tester/JointMAEModel", **trust)
+    outputs["points"] = processor(cloud, return_tensors="pt")["points"]
+    spread = AutoModel.from_pretrained("tester/JointMAEModel", device_map="auto", **trust)
+    outputs |= {f"device_map.{key}": value for key, value in run(spread, points).items()}
+    half = AutoModel.from_pretrained("tester/JointMAEModel", dtype=torch.bfloat16, **trust)
+    facts["dtypes"] = sorted({str(parameter.dtype) for parameter in half.parameters()})
+    outputs["bfloat16"] = run(half, points.to(torch.bfloat16))["pooler_output"].float()
+    if os.environ["HF_HUB_OFFLINE"] == "0":
+        facts["no_trust"] = error_of(
+            lambda: AutoModel.from_pretrained("tester/JointMAEModel", trust_remote_code=False)
+        )
+        facts["no_revision"] = error_of(
+            lambda: AutoModel.from_pretrained("tester/JointMAEModel", revision="v9", **trust)
+        )
+    if not is_remote:
+        first = dict(AutoModelForPreTraining.from_pretrained("tester/JointMAEForPreTraining").state_dict())
+        facts["differing_loads"] = 0
+        for _ in range(20):
+            again = AutoModelForPreTraining.from_pretrained("tester/JointMAEForPreTraining").state_dict()
+            facts["differing_loads"] += any(not torch.equal(first[key], again[key]) for key in first)
+    classify = pipeline("point-cloud-classification", model="tester/pipeline", **trust)
+    facts["pipeline"] = classify(cloud)
+    facts["snippets"] = [run_snippet(path) for path in snippets]
+    save_file(outputs, target)
+    sys.stdout.write(json.dumps(facts) + "\n")
+
+
+def run_snippet(path):
+    """Run code as it stands on a card and tell the shape of what it leaves last."""
+    names = {}
+    exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), names)
+    found = [names[name] for name in ("features", "classes", "parts") if name in names]
+    return list(found[0].shape)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

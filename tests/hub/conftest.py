@@ -1,0 +1,50 @@
+"""A Hub on loopback, fresh processes that know it by `HF_ENDPOINT` alone, and what they were told to do there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loopback_hub import LoopbackHub
+
+
+CLIENTS = Path(__file__).parent / "clients"
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    with LoopbackHub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def run_client(hub, tmp_path_factory):
+    """Run a script of `clients` in a fresh process with an own cache, and return the last line that it prints."""
+
+    def run(script, *arguments, home=None, xet=True, environment=None):
+        home = home or tmp_path_factory.mktemp("home")
+        variables = {
+            **os.environ,
+            **hub.environment(home, xet),
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            **(environment or {}),
+        }
+        command = [sys.executable, "-I", str(CLIENTS / script), *map(str, arguments)]
+        # Another working folder than the clone: what is not installed is not found.
+        finished = subprocess.run(
+            command, env=variables, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        )
+        assert finished.returncode == 0, finished.stderr[-4000:]
+        return json.loads(finished.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pushed(run_client, tmp_path_factory):
+    """Every class under its name, a pipeline, and the outputs of all on one cloud; uploaded by Xet."""
+    folder = tmp_path_factory.mktemp("pushed")
+    run_client("push.py", folder)
+    return folder
