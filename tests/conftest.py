@@ -39,7 +39,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_tiny_config():
     """Build the tiny configuration with some fields changed."""
     return lambda **overrides: JointMAEConfig(**{**TINY, **overrides})

@@ -5,7 +5,7 @@ from .linear_probe import C_GRID, LinearProbeResult, linear_svm
 from .metrics import class_accuracies, mean_class_accuracy, overall_accuracy
 from .paper_figures import PAPER_FIGURES, PaperFigure, paper_figure
 from .pre_training import PreTraining, read_pre_training
-from .probing import probe_encoder, sample_clouds
+from .probing import LeadingPoints, probe_encoder, sample_clouds
 from .results import Result, collect_run_facts, read_results, write_results
 from .tables import merge_seeds, paper_value, render_results
 
@@ -14,6 +14,7 @@ __all__ = [
     "C_GRID",
     "PAPER_FIGURES",
     "POOLINGS",
+    "LeadingPoints",
     "LinearProbeResult",
     "PaperFigure",
     "PreTraining",

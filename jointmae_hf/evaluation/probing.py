@@ -1,5 +1,8 @@
 """Linear probe of an encoder on clouds of a corpus: draw the clouds, extract features, fit the SVM."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from datasets import Dataset
 from torch import Tensor
@@ -42,6 +45,42 @@ def sample_clouds(
     if transform is not None:
         points = transform(points, epoch=0, index=batch["index"])
     return {**batch, "points": points}
+
+
+class LeadingPoints(Sequence[dict[str, Any]]):
+    """The first points of each cloud of a split in the unit sphere, as `extract_features` reads them.
+
+    Source: CrossPoint and Point-M2AE probe the first 1,024 of 2,048 points.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            A split of a corpus.
+        num_points (`int`):
+            Points to take of each cloud.
+
+    Raises:
+        ValueError: If `num_points` is not positive or, at an item, exceeds its points.
+    """
+
+    def __init__(self, dataset: Dataset, num_points: int) -> None:
+        if num_points < 1:
+            raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
+        self._clouds, self._num_points = PointCloudDataset(dataset), num_points
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one sample with `points` `(num_points, 3)` and, where the corpus has them, `labels`."""
+        sample = self._clouds[index]
+        points = torch.from_numpy(sample["points"][: self._num_points].copy())[None]
+        if points.shape[1] < self._num_points:
+            raise ValueError(
+                f"`num_points` must not exceed the points of item {index}, got {self._num_points} and "
+                f"{points.shape[1]}."
+            )
+        normalized = Normalize()(points, epoch=0, index=torch.tensor([sample["index"]]))
+        return {**sample, "points": normalized[0]}
 
 
 def probe_encoder(

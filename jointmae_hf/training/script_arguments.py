@@ -10,7 +10,7 @@ import torch
 from datasets import DatasetDict
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import load_splits
+from jointmae_hf.data import load_point_clouds, load_splits
 
 
 CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
@@ -56,14 +56,14 @@ class CorpusArguments:
             return Path(self.data_dir or "").resolve().name
         return " ".join([str(self.dataset), *([self.options["variant"]] if "variant" in self.options else [])])
 
-    def load(self, seed: int, validation_share: float = 0.1, **defaults: Any) -> DatasetDict:
-        """Load the splits, see [`load_splits`].
+    def load(self, seed: int, validation_share: float | None = 0.1, **defaults: Any) -> DatasetDict:
+        """Load the splits, see [`load_splits`] and [`load_point_clouds`].
 
         Args:
             seed (`int`):
                 Seed of the run; draws the validation part where the corpus has none.
             validation_share (`float`, *optional*, defaults to 0.1):
-                Share of `train` to hold out then.
+                Share of `train` to hold out then; `None` for the splits as they are.
             defaults (`dict[str, Any]`, *optional*):
                 Options of the embedded shapes that `dataset_options` does not set.
 
@@ -71,6 +71,8 @@ class CorpusArguments:
             `datasets.DatasetDict`: `train`, `validation` and, where there is one, `test`.
         """
         options = {**defaults, **self.options} if self.dataset == "synthetic_shapes" else self.options
+        if validation_share is None:
+            return load_point_clouds(str(self.dataset), self.data_dir, **options)
         return load_splits(str(self.dataset), self.data_dir, validation_share, seed, **options)
 
 

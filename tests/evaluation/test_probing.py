@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jointmae_hf.data import RandomRotate, load_point_clouds
-from jointmae_hf.evaluation import probe_encoder, sample_clouds
+from jointmae_hf.evaluation import LeadingPoints, probe_encoder, sample_clouds
 
 
 class ExtentEncoder(torch.nn.Module):
@@ -55,3 +55,16 @@ def test_probe_beats_chance_and_says_how_it_chose(corpus):
     measured = probe_encoder(ExtentEncoder(), train, test)
     assert measured.accuracy > 0.3
     assert "cross-validation on the train split" in measured.selection
+
+
+def test_leading_points_are_the_first_in_the_unit_sphere(corpus):
+    first = torch.tensor(corpus["test"][3]["points"])[:16]
+    centered = first - first.mean(dim=0)
+    item = LeadingPoints(corpus["test"], 16)[3]
+    torch.testing.assert_close(item["points"], centered / centered.norm(dim=1).amax())
+    assert item["labels"] == corpus["test"][3]["label"]
+
+
+def test_leading_points_names_a_cloud_that_is_too_small(corpus):
+    with pytest.raises(ValueError, match="`num_points` must not exceed the points of item 2, got 65 and 64"):
+        LeadingPoints(corpus["test"], 65)[2]

@@ -32,3 +32,9 @@ def test_load_lets_options_take_the_place_of_defaults(tmp_path):
     arguments = parse("--dataset_options", f'{{"num_train": 40, "cache_dir": "{tmp_path}"}}')
     splits = arguments.load(0, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert {name: len(split) for name, split in splits.items()} == {"train": 40, "validation": 20, "test": 20}
+
+
+def test_load_leaves_splits_as_they_are_when_told(tmp_path):
+    arguments = parse("--dataset_options", f'{{"cache_dir": "{tmp_path}"}}')
+    splits = arguments.load(0, None, num_train=60, num_validation=20, num_test=20, num_points=64)
+    assert [len(splits[name]) for name in ("train", "validation", "test")] == [60, 20, 20]
