@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds, stream_batches
 from jointmae_hf.data.conversion import convert_to_parquet
 
 from .measurement import Measurement, measure_in_turns, report
@@ -55,15 +55,6 @@ class MemoryMappedClouds(torch.utils.data.Dataset):
 def to_tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Collate what is a batch already."""
     return {name: torch.from_numpy(values) for name, values in batch.items()}
-
-
-def streamed_batches(stream: datasets.IterableDataset, batch_size: int) -> Iterable[dict[str, torch.Tensor]]:
-    """Batches of a stream by way of Arrow tables, which `PointCloudDataset` reads without decoding a number."""
-    collate = PointCloudCollator()
-    for table in stream.with_format("arrow").iter(batch_size):
-        # Without a fingerprint of its own, `Dataset` would hash every table.
-        samples = PointCloudDataset(datasets.Dataset(table, fingerprint="streamed"))
-        yield collate(samples.__getitems__(range(len(samples))))
 
 
 def consume(batches: Iterable[dict[str, Any]]) -> int:
@@ -114,7 +105,7 @@ def run(sizes: Sizes) -> list[Measurement]:
             "numpy memory map, batched": lambda: consume(loader(reference, to_tensors)),
             "Arrow, `load_point_clouds`": lambda: consume(loader(arrow_clouds, PointCloudCollator())),
             "Parquet, `load_dataset`": lambda: consume(loader(parquet_clouds, PointCloudCollator())),
-            "Parquet, streamed as Arrow": lambda: consume(streamed_batches(stream, sizes.batch_size)),
+            "Parquet, `stream_batches`": lambda: consume(stream_batches(stream, sizes.batch_size)),
         }
         return measure_in_turns(candidates, "samples/s", sizes.num_rounds)
 

@@ -19,6 +19,7 @@ from .shapenet55_files import SHAPENET55_SYNSETS
 from .shapenet_part import ShapeNetPart
 from .shapenet_part_names import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
 from .splits import hold_out, load_splits
+from .streaming import stream_batches
 from .subsampling import FarthestPointSubsample, RandomSubsample
 from .synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
 from .transforms import Compose, Jitter, Normalize, RandomRotate, RotateUp, ScaleAndTranslate, Transform
@@ -66,4 +67,5 @@ __all__ = [
     "point_cloud_features",
     "point_cloud_table",
     "read_point_cloud",
+    "stream_batches",
 ]

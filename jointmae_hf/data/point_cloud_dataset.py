@@ -1,49 +1,13 @@
 """Fast samples for a torch `DataLoader`: views over the Arrow columns of a corpus, nothing is decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
 import torch
-
-
-@dataclass(frozen=True)
-class _ListColumn:
-    """A column of lists as one flat array of values per chunk, with the bounds of each row.
-
-    `rectangles` are the same values as a matrix per chunk, one list a row; empty unless all lists are equally long.
-    """
-
-    values: list[np.ndarray]
-    bounds: list[np.ndarray]
-    first_rows: np.ndarray
-    rectangles: list[np.ndarray]
-
-    def row(self, position: int) -> np.ndarray:
-        """View of the values of one row."""
-        chunk = int(np.searchsorted(self.first_rows, position, side="right")) - 1
-        start, end = self.bounds[chunk][position - self.first_rows[chunk] :][:2]
-        return self.values[chunk][start:end]
-
-    @property
-    def width(self) -> int | None:
-        """Length of every list; `None` if they differ or there are none."""
-        return self.rectangles[0].shape[1] if self.rectangles else None
-
-    def rows(self, positions: np.ndarray) -> np.ndarray:
-        """Copy of some rows as a matrix; all lists must be equally long."""
-        rectangles = self.rectangles
-        if len(rectangles) == 1:
-            return rectangles[0][positions]
-        chunks = np.searchsorted(self.first_rows, positions, side="right") - 1
-        places = (positions - self.first_rows[chunks]).tolist()
-        result = np.empty((len(positions), rectangles[0].shape[1]), rectangles[0].dtype)
-        for number, (chunk, place) in enumerate(zip(chunks.tolist(), places, strict=True)):
-            result[number] = rectangles[chunk][place]
-        return result
 
 
 def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -62,15 +26,13 @@ def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
     return values.to_numpy(zero_copy_only=True), bounds
 
 
-def _list_column(dataset: datasets.Dataset, name: str) -> _ListColumn:
-    """Views over a column of lists."""
-    chunks = [chunk for chunk in dataset.data.column(name).chunks if len(chunk)]
-    pairs = [_list_chunk(chunk, name) for chunk in chunks]
-    first_rows = np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1]
-    widths = {width for _, bounds in pairs for width in np.unique(np.diff(bounds)).tolist()}
-    width = widths.pop() if len(widths) == 1 else 0
-    rectangles = [values[bounds[0] : bounds[-1]].reshape(-1, width) for values, bounds in pairs] if width else []
-    return _ListColumn([values for values, _ in pairs], [bounds for _, bounds in pairs], first_rows, rectangles)
+def _rows_of_lists(dataset: datasets.Dataset, name: str) -> list[np.ndarray]:
+    """One view for each row of a column of lists; a view made once costs less than to find its chunk for each sample."""
+    rows: list[np.ndarray] = []
+    for chunk in dataset.data.column(name).chunks:
+        values, bounds = _list_chunk(chunk, name)
+        rows += [values[start:end] for start, end in pairwise(bounds.tolist())]
+    return rows
 
 
 class PointCloudSamples(Sequence[dict[str, Any]]):
@@ -109,8 +71,7 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
 class PointCloudDataset(torch.utils.data.Dataset):
     """A corpus as a map-style torch dataset of numpy views.
 
-    A sample holds `points` (float32 of shape `(num_points, 3)`), `index` (its position here, which seeds its random
-    numbers), `labels` if the corpus has classes and `part_labels` (`(num_points,)`) if it has parts. The arrays are read-only
+    A sample holds `points` (float32 of shape `(num_points, 3)`), `index` (its position, which seeds its random numbers), `labels` if the corpus has classes and `part_labels` (`(num_points,)`) if it has parts. The arrays are read-only
     views of the memory-mapped file; `PointCloudCollator` copies them into a batch. With `transformers.Trainer`, set
     `remove_unused_columns=False`, or `index` is taken out.
 
@@ -119,13 +80,15 @@ class PointCloudDataset(torch.utils.data.Dataset):
     Args:
         dataset (`datasets.Dataset`):
             One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter.
+        first_index (`int`, *optional*, defaults to 0):
+            `index` of the first sample, where `dataset` is a piece of a stream.
 
     Raises:
         TypeError: If `dataset` is not a `datasets.Dataset`, for instance a `DatasetDict` of several splits.
         ValueError: If `dataset` has no column `points`, `points` do not end in a dimension of size 3, or values are missing.
     """
 
-    def __init__(self, dataset: datasets.Dataset) -> None:
+    def __init__(self, dataset: datasets.Dataset, first_index: int = 0) -> None:
         if not isinstance(dataset, datasets.Dataset):
             raise TypeError(f"`dataset` must be one split, a `datasets.Dataset`, got {type(dataset).__name__}.")
         if "points" not in dataset.column_names:
@@ -133,37 +96,37 @@ class PointCloudDataset(torch.utils.data.Dataset):
         feature = dataset.features["points"]
         if not isinstance(feature, datasets.Array2D) or feature.shape[1] != 3:
             raise ValueError(f"`dataset` column `points` must be `Array2D((num_points, 3))`, got {feature}.")
-        self.dataset = dataset
-        self._points = _list_column(dataset, "points")
-        # A selection or a shuffle is a list of rows beside the table; `flatten_indices` would copy the table instead.
-        mapping = dataset._indices
-        self._rows = np.arange(len(dataset)) if mapping is None else mapping.column(0).to_numpy().astype(np.int64)
+        self.dataset, self.first_index = dataset, first_index
         if "label" in dataset.column_names and dataset.data.column("label").null_count:
             raise ValueError("`dataset` column `label` must hold no nulls. Fill them or remove the column.")
-        self._labels = dataset.data.column("label").to_numpy() if "label" in dataset.column_names else None
-        has_parts = "part_labels" in dataset.column_names
-        self._part_labels = _list_column(dataset, "part_labels") if has_parts else None
-        num_coordinates = self._points.width
-        self.num_points = None if num_coordinates is None else num_coordinates // 3
-        if self._part_labels is not None and self._part_labels.width != self.num_points:
-            self.num_points = None
+        points = _rows_of_lists(dataset, "points")
+        labels = dataset.data.column("label").to_numpy() if "label" in dataset.column_names else None
+        parts = _rows_of_lists(dataset, "part_labels") if "part_labels" in dataset.column_names else None
+        # A selection or a shuffle is a list of rows beside the table; `flatten_indices` would copy the table instead.
+        if dataset._indices is not None:
+            rows = dataset._indices.column(0).to_numpy()
+            points = [points[row] for row in rows]
+            labels = None if labels is None else labels[rows]
+            parts = None if parts is None else [parts[row] for row in rows]
+        self._points, self._labels, self._part_labels = points, labels, parts
+        widths = {len(row) for row in points} | {3 * len(row) for row in parts or ()}
+        self.num_points = widths.pop() // 3 if len(widths) == 1 else None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._points)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one sample; a negative `index` counts from the end."""
-        length = len(self._rows)
+        length = len(self._points)
         if not -length <= index < length:
             raise IndexError(f"`index` must be between {-length} and {length - 1}, got {index}.")
         index = int(index) % length
-        row = int(self._rows[index])
-        points = self._points.row(row).reshape(-1, 3)
-        sample: dict[str, Any] = {"points": points.astype(np.float32, copy=False), "index": index}
+        points = self._points[index].reshape(-1, 3)
+        sample: dict[str, Any] = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
         if self._labels is not None:
-            sample["labels"] = int(self._labels[row])
+            sample["labels"] = int(self._labels[index])
         if self._part_labels is not None:
-            sample["part_labels"] = self._part_labels.row(row)
+            sample["part_labels"] = self._part_labels[index]
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> PointCloudSamples:
@@ -174,23 +137,23 @@ class PointCloudDataset(torch.utils.data.Dataset):
         """Samples as arrays; see `PointCloudSamples.stack`."""
         if self.num_points is None:
             raise ValueError("`dataset` must hold clouds of one size to be stacked, got several.")
-        length = len(self._rows)
+        length = len(self._points)
         outside = index[(index < -length) | (index >= length)]
         if len(outside):
             raise IndexError(f"`index` must be between {-length} and {length - 1}, got {outside[0]}.")
         index = index % length
-        rows = self._rows[index]
-        points = self._points.rows(rows).reshape(len(rows), self.num_points, 3)
-        batch = {"points": points.astype(np.float32, copy=False), "index": index}
+        rows = index.tolist()
+        points = np.concatenate([self._points[row] for row in rows]).reshape(len(rows), self.num_points, 3)
+        batch = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
         if self._labels is not None:
-            batch["labels"] = self._labels[rows]
+            batch["labels"] = self._labels[index]
         if self._part_labels is not None:
-            batch["part_labels"] = self._part_labels.rows(rows)
+            batch["part_labels"] = np.stack([self._part_labels[row] for row in rows])
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
         # The views would be pickled as copies of the corpus; the dataset is pickled as the paths of its files.
-        return {"dataset": self.dataset}
+        return {"dataset": self.dataset, "first_index": self.first_index}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        PointCloudDataset.__init__(self, state["dataset"])
+        PointCloudDataset.__init__(self, **state)

@@ -5,8 +5,8 @@ import torch
 
 from benchmarks import __main__ as every_benchmark
 from benchmarks import bm_data_loading
-from benchmarks.bm_data_loading import MemoryMappedClouds, Sizes, consume, streamed_batches, to_tensors, write_corpora
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from benchmarks.bm_data_loading import MemoryMappedClouds, Sizes, consume, to_tensors, write_corpora
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, stream_batches
 
 
 SIZES = Sizes(num_clouds=10, num_points=8, batch_size=4, num_rounds=1)
@@ -18,7 +18,7 @@ def test_all_candidates_give_the_same_batches(tmp_path):
     expected = to_tensors(reference.__getitems__([0, 1, 2, 3]))
     stream = datasets.load_dataset(str(parquet), split="train", streaming=True, columns=["points", "label"])
     own = PointCloudCollator()(PointCloudDataset(arrow).__getitems__([0, 1, 2, 3]))
-    streamed = next(iter(streamed_batches(stream, 4)))
+    streamed = next(iter(stream_batches(stream, 4)))
     for batch in (own, streamed):
         assert list(batch) == ["points", "index", "labels"]
         for name, values in expected.items():

@@ -114,6 +114,12 @@ def test_index_outside_raises_index_error(shapes, index):
         PointCloudDataset(shapes["train"])[index]
 
 
+def test_index_starts_where_a_piece_of_a_stream_does(shapes):
+    clouds = pickle.loads(pickle.dumps(PointCloudDataset(shapes["train"], first_index=100)))
+    assert clouds[2]["index"] == 102
+    assert clouds.__getitems__([2, 0]).stack()["index"].tolist() == [102, 100]
+
+
 def test_pickle_carries_no_points(shapes):
     dataset = PointCloudDataset(shapes["train"].select([5, 2]))
     data = pickle.dumps(dataset)

@@ -1,0 +1,56 @@
+"""Batches of a corpus that is streamed from Parquet, without decoding a number in Python."""
+
+from collections.abc import Iterator
+
+import datasets
+import torch
+
+from .collator import PointCloudCollator
+from .point_cloud_dataset import PointCloudDataset
+
+
+# A table becomes a `Dataset` once, which takes as long as to decode some batches.
+_BATCHES_PER_TABLE = 8
+
+
+def stream_batches(
+    stream: datasets.IterableDataset, batch_size: int, collator: PointCloudCollator | None = None
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Collate the clouds of a stream, in its order.
+
+    `index` counts the clouds of this stream from 0. A shuffled stream gives its clouds another index in every epoch, so
+    their random numbers are not those of a `PointCloudDataset`.
+
+    Args:
+        stream (`datasets.IterableDataset`):
+            From `datasets.load_dataset(..., streaming=True)` on a converted corpus, also after `shuffle` or `skip`.
+        batch_size (`int`):
+            Clouds of a batch; the last one may have fewer.
+        collator (`PointCloudCollator`, *optional*):
+            Joins the clouds. Without it they must be of one size.
+
+    Yields:
+        `dict[str, torch.Tensor]`: What the collator gives, with `index`.
+
+    Raises:
+        TypeError: If `stream` is no `datasets.IterableDataset`.
+        ValueError: If `batch_size` is not positive, or as from `PointCloudDataset` and `PointCloudCollator`.
+    """
+    if not isinstance(stream, datasets.IterableDataset):
+        raise TypeError(f"`stream` must be one split, a `datasets.IterableDataset`, got {type(stream).__name__}.")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+    return _stream_batches(stream, batch_size, PointCloudCollator() if collator is None else collator)
+
+
+def _stream_batches(
+    stream: datasets.IterableDataset, batch_size: int, collator: PointCloudCollator
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The generator behind `stream_batches`, whose arguments are checked when it is called and not at the first batch."""
+    first = 0
+    for table in stream.with_format("arrow").iter(_BATCHES_PER_TABLE * batch_size):
+        # Without a fingerprint of its own, `Dataset` would hash every table.
+        clouds = PointCloudDataset(datasets.Dataset(table, fingerprint="streamed"), first_index=first)
+        for start in range(0, len(clouds), batch_size):
+            yield collator(clouds.__getitems__(range(start, min(start + batch_size, len(clouds)))))
+        first += len(clouds)
