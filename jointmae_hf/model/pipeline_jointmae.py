@@ -32,6 +32,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from .cloud_files import read_cloud_file
 from .point_ops import k_nearest_neighbors
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, build_auto_map
 
 
 @dataclass(frozen=True)
@@ -216,13 +217,11 @@ class JointMAEPointCloudPipeline(Pipeline):
             raise ValueError("`push_to_hub` must be a call of its own, `pipeline.push_to_hub(repo_id)`, got True.")
         self.model.save_pretrained(folder, **kwargs)
         self.feature_extractor.save_pretrained(folder)
-        classes = [type(self), type(self.model), type(self.model.config), type(self.feature_extractor)]
-        names = [copy_code(described, folder) for described in classes]
-        # `AutoModel` for heads too: transformers refuses names of Auto classes that are not its own.
-        model_map = {"AutoConfig": names[2], "AutoModel": names[1]}
-        pipelines = {self.task: {"impl": names[0], "pt": ["AutoModel"]}}
+        name, _, _ = (copy_code(type(part), folder) for part in (self, self.model, self.feature_extractor))
+        model_map = build_auto_map(type(self.model).__name__)
+        pipelines = {self.task: {"impl": name, "pt": ["AutoModel"]}}
         add_to_json(folder / "config.json", {"auto_map": model_map, "custom_pipelines": pipelines})
-        add_to_json(folder / "preprocessor_config.json", {"auto_map": {"AutoFeatureExtractor": names[3]}})
+        add_to_json(folder / "preprocessor_config.json", {"auto_map": FEATURE_EXTRACTOR_AUTO_MAP})
 
 
 class JointMAEPointCloudClassificationPipeline(JointMAEPointCloudPipeline):
