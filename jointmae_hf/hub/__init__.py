@@ -1,8 +1,20 @@
 """Publishing on the Hugging Face Hub."""
 
 from .model_card import card_from_run, render_model_card
-from .model_card_facts import ModelCardFacts, TrainingData, facts_from_run
+from .model_card_facts import ModelCardFacts, TrainingData, facts_from_preset, facts_from_run
+from .published_files import write_remote_code
 from .publishing import publish
+from .verification import verify_checkpoint
 
 
-__all__ = ["ModelCardFacts", "TrainingData", "card_from_run", "facts_from_run", "publish", "render_model_card"]
+__all__ = [
+    "ModelCardFacts",
+    "TrainingData",
+    "card_from_run",
+    "facts_from_preset",
+    "facts_from_run",
+    "publish",
+    "render_model_card",
+    "verify_checkpoint",
+    "write_remote_code",
+]

@@ -8,49 +8,41 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
-
-from jointmae_hf.evaluation import Result
+from huggingface_hub import ModelCardData
 
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_run
+from .model_card_results import model_index, results_sections
+from .model_card_usage import HEAD_TASKS, render_usage, task_of
 
 
 TAGS = ("point-cloud", "3d", "masked-autoencoder", "self-supervised-learning", "joint-mae")
-# The Hub has a pipeline tag for features, none for classes or parts of point clouds: those become plain tags.
-HEAD_TAGS = {
-    "JointMAEForPointCloudClassification": "point-cloud-classification",
-    "JointMAEForPointCloudSegmentation": "point-cloud-segmentation",
-}
+"""Tags of every card."""
+
 PURPOSES = {
-    "point-cloud-classification": "It gives a point cloud one class.",
-    "point-cloud-segmentation": "It gives every point of a cloud one part.",
-    "feature-extraction": (
-        "Pre-trained without labels: it hides most of a point cloud and of its projected depth map, and reconstructs "
+    "JointMAEForPreTraining": (
+        "Pre-training needs no labels: it hides most of a point cloud and of its projected depth map, and reconstructs "
         "both. Downstream it reads points alone and gives one feature vector per cloud, or a start for fine-tuning."
     ),
+    "JointMAEModel": (
+        "It is the encoder: from points alone it gives one feature vector per cloud and one per group of points; with a "
+        "depth map and its view it encodes both."
+    ),
+    "JointMAEForPointCloudClassification": "It gives a point cloud one class.",
+    "JointMAEForPointCloudSegmentation": "It gives every point of a cloud one part.",
 }
-AUTO_CLASSES = {  # Task to auto class, its import, and the line that uses the model.
-    "point-cloud-classification": (
-        "AutoModelForPointCloudClassification",
-        "from jointmae_hf import AutoModelForPointCloudClassification",
-        "classes = model(**inputs).logits.argmax(dim=-1)  # (batch_size,)",
-    ),
-    "point-cloud-segmentation": (
-        "AutoModelForPointCloudSegmentation",
-        "from jointmae_hf import AutoModelForPointCloudSegmentation",
-        "parts = model(**inputs).logits.argmax(dim=-1)  # (batch_size, num_points)",
-    ),
-    "feature-extraction": (
-        "AutoModel",
-        "import jointmae_hf  # registers the model",
-        "features = model(**inputs).pooler_output  # (batch_size, hidden_size)",
-    ),
-}
+"""What a model is for, by its class."""
+
 GENERAL_LIMITS = (
     "Coordinates only: colour, normals and intensity are not read.",
     "Not invariant to rotation: a cloud whose up axis is not y is another input.",
     "One object per cloud, scaled to the unit sphere: absolute size is lost, and a scene must be cut into objects.",
 )
+"""Limits of every checkpoint."""
+
+NOT_RELEASED = "**The weights of this configuration are not released yet**, and nothing was measured with them."
+"""Said on the card of a configuration without weights."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def render_model_card(facts: ModelCardFacts) -> str:
@@ -62,17 +54,22 @@ def render_model_card(facts: ModelCardFacts) -> str:
 
     Returns:
         `str`: Content of `README.md`, metadata first.
+
+    Raises:
+        ValueError: If two results contradict each other, see [`merge_seeds`].
     """
     sections = {
         "metadata": _metadata(facts).to_yaml().strip(),
         "title": _model_name(facts),
-        "description": PURPOSES[_task(facts)],
+        "notice": NOT_RELEASED if facts.preset is not None else "",
+        "description": PURPOSES.get(facts.architecture, ""),
         "figure": f"![Input, hidden part and reconstruction]({facts.figure})" if facts.figure else "",
-        "num_points": f"Training used {facts.num_points:,} points per cloud." if facts.num_points else "",
-        "usage": _usage(facts),
+        "model": _section("Model", _model_lines(facts)),
+        "num_points": _num_points(facts),
+        "usage": render_usage(facts),
         "training_data": _section("Training data", [_training_data_line(data) for data in facts.training_data]),
         "recipe": _section("Recipe", _table(["setting", "value"], [[f"`{k}`", v] for k, v in facts.recipe.items()])),
-        "results": _section("Results", _results_table(facts)),
+        "results": _section("Results", results_sections(facts.results)),
         "environment": _section("Environment", _environment(facts.run)),
         "limits": "\n".join(f"- {limit}" for limit in (*GENERAL_LIMITS, *facts.limits)),
     }
@@ -96,16 +93,11 @@ def card_from_run(output_dir: str | os.PathLike[str], **known_facts: Any) -> str
     return render_model_card(replace(facts_from_run(output_dir), **known_facts))
 
 
-def _task(facts: ModelCardFacts) -> str:
-    """Return the task of the architecture, in the words of the Hub's tags."""
-    return HEAD_TAGS.get(facts.architecture, "feature-extraction")
-
-
 def _metadata(facts: ModelCardFacts) -> ModelCardData:
     """Return the YAML block."""
-    task = _task(facts)
-    is_head = facts.architecture in HEAD_TAGS
-    results = [_eval_result(result, task) for result in facts.results]
+    task, is_head = task_of(facts), facts.architecture in HEAD_TASKS
+    results = model_index(facts.results)
+    base_model = facts.base_model if facts.base_model and _HUB_ID.fullmatch(facts.base_model) else None
     return ModelCardData(
         model_name=_model_name(facts),
         license=facts.license,
@@ -114,21 +106,8 @@ def _metadata(facts: ModelCardFacts) -> ModelCardData:
         tags=[*TAGS, *([task] if is_head else [])],
         datasets=[data.hub_id for data in facts.training_data if data.hub_id] or None,
         metrics=sorted({result.metric_type for result in results}) or None,
-        base_model=facts.base_model,
+        base_model=base_model,
         eval_results=results or None,
-    )
-
-
-def _eval_result(result: Result, task: str) -> EvalResult:
-    """Return an entry of the `model-index`."""
-    return EvalResult(
-        task_type=task,
-        dataset_type=re.sub(r"[^a-z0-9]+", "-", result.dataset.lower()).strip("-"),
-        dataset_name=result.dataset,
-        dataset_split=result.split,
-        metric_type="accuracy" if "accuracy" in result.name else result.name,
-        metric_name=f"{result.name} ({result.unit}), seed {result.seed}",
-        metric_value=result.value,
     )
 
 
@@ -137,22 +116,27 @@ def _model_name(facts: ModelCardFacts) -> str:
     return facts.model_id.rpartition("/")[2]
 
 
-def _usage(facts: ModelCardFacts) -> str:
-    """Return a snippet that loads the checkpoint and calls it."""
-    auto_class, first_line, last_line = AUTO_CLASSES[_task(facts)]
-    names = "AutoModel, AutoProcessor" if auto_class == "AutoModel" else "AutoProcessor"
-    lines = [
-        "```python",
-        first_line,
-        f"from transformers import {names}",
-        "",
-        f'processor = AutoProcessor.from_pretrained("{facts.model_id}")',
-        f'model = {auto_class}.from_pretrained("{facts.model_id}")',
-        'inputs = processor(cloud, return_tensors="pt")  # an array, a tensor or a list of them',
-        last_line,
-        "```",
-    ]
-    return "\n".join(lines)
+def _model_lines(facts: ModelCardFacts) -> list[str]:
+    """Return class, size, fields of the configuration and labels."""
+    rows: list[list[Any]] = [[f"`{name}`", value] for name, value in facts.settings.items()]
+    if facts.num_parameters is not None:
+        rows.insert(0, ["parameters", f"{facts.num_parameters:,}"])
+    if not rows and not facts.labels:
+        return []
+    lines = [f"Class `{facts.architecture}`.", "", *_table(["setting", "value"], rows)]
+    if facts.base_model:
+        lines += ["", f"Fine-tuned from `{facts.base_model}`."]
+    if facts.labels:
+        what = "Parts" if task_of(facts) == "point-cloud-segmentation" else "Classes"
+        lines += ["", f"{what}, {len(facts.labels)}: {', '.join(facts.labels)}."]
+    return lines
+
+
+def _num_points(facts: ModelCardFacts) -> str:
+    """Return how many points the processor takes."""
+    if facts.num_points is None:
+        return ""
+    return f"Of each cloud it takes {facts.num_points:,} points, which it repeats if there are fewer."
 
 
 def _section(heading: str, lines: Sequence[str]) -> str:
@@ -173,37 +157,6 @@ def _training_data_line(data: TrainingData) -> str:
     name = f"[{data.name}]({data.url})" if data.url else data.name
     count = f", {data.num_samples:,} clouds" if data.num_samples is not None else ""
     return f"- {name}{count}{f', licence: {data.licence}' if data.licence else ''}"
-
-
-def _results_table(facts: ModelCardFacts) -> list[str]:
-    """Return one row per result; a column for the paper's numbers where there are any."""
-    header = ["measure", "data set", "split", "value", "selection", "seed", "train", "test"]
-    rows = [
-        [
-            r.name,
-            r.dataset,
-            r.split,
-            _number(r.value, r.unit),
-            r.selection_rule,
-            r.seed,
-            f"{r.num_train:,}",
-            f"{r.num_test:,}",
-        ]
-        for r in facts.results
-    ]
-    if any(result.name in facts.paper_values for result in facts.results):
-        header.insert(4, "paper")
-        for row, result in zip(rows, facts.results, strict=True):
-            value = facts.paper_values.get(result.name)
-            row.insert(4, "" if value is None else _number(value, result.unit))
-    return _table(header, rows)
-
-
-def _number(value: float, unit: str) -> str:
-    """Return a value with its unit: two decimals for a per cent, else four digits."""
-    if unit in ("%", "percent"):
-        return f"{value:.2f} %"
-    return f"{value:.4g}" if unit == "fraction" else f"{value:,.4g} {unit}"
 
 
 def _environment(run: Mapping[str, Any]) -> list[str]:
