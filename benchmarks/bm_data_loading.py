@@ -6,7 +6,6 @@ Every candidate gives the same batches: points, labels and index of clouds in ra
 in the page cache. A stream is read in the order of its file and not shuffled.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, load_point_clouds, stream_batches
 from jointmae_hf.data.conversion import convert_to_parquet
 
-from .measurement import Measurement, measure_in_turns, report
+from .measurement import Measurement, measure_in_turns, run_benchmark
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments (`Sequence[str]`, *optional*):
             Defaults to the command line.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in vars(Sizes()).items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--output_dir", default="outputs/benchmarks")
-    options = vars(parser.parse_args(arguments))
-    output_dir = options.pop("output_dir")
     datasets.disable_progress_bars()
-    report("data_loading", options, run(Sizes(**options)), output_dir)
+    run_benchmark("data_loading", Sizes(), run, __doc__, arguments)
 
 
 if __name__ == "__main__":

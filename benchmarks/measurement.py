@@ -1,5 +1,6 @@
 """Comparing rates on a machine that is never quiet: in turns, as ratios within a round, medians with their spread."""
 
+import argparse
 import json
 import statistics
 import time
@@ -46,7 +47,8 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
         unit (`str`):
             Unit of the rates.
         num_rounds (`int`, *optional*, defaults to 7):
-            Rounds that are counted. Every other one goes through the candidates backwards.
+            Rounds that are counted. Each starts with the next candidate, so that none is run twice in succession, which
+            would find its data in the processor's cache.
 
     Returns:
         `list[Measurement]`: One for each candidate.
@@ -58,8 +60,8 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
         raise ValueError(f"`num_rounds` must be at least 1, got {num_rounds}.")
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(num_rounds + 1):
-        names = list(candidates) if number % 2 == 0 else list(candidates)[::-1]
-        for name in names:
+        first = number % len(candidates)
+        for name in (*list(candidates)[first:], *list(candidates)[:first]):
             start = time.perf_counter()
             count = candidates[name]()
             rates[name].append(count / (time.perf_counter() - start))
@@ -118,3 +120,33 @@ def report(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return path
+
+
+def run_benchmark(
+    subject: str,
+    sizes: Any,
+    measure: Callable[[Any], list[Measurement]],
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Read sizes from the command line, measure, print and write.
+
+    Args:
+        subject (`str`):
+            What is measured.
+        sizes (dataclass of `int` fields):
+            Sizes by default; each becomes a flag.
+        measure (`Callable[[Any], list[Measurement]]`):
+            Measures all candidates at the given sizes.
+        description (`str`, *optional*):
+            For `--help`.
+        arguments (`Sequence[str]`, *optional*):
+            Defaults to the command line.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    for name, value in asdict(sizes).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder of the JSON file")
+    options = vars(parser.parse_args(arguments))
+    output_dir = options.pop("output_dir")
+    report(subject, options, measure(type(sizes)(**options)), output_dir)

@@ -143,12 +143,12 @@ class PointCloudDataset(torch.utils.data.Dataset):
             raise IndexError(f"`index` must be between {-length} and {length - 1}, got {outside[0]}.")
         index = index % length
         rows = index.tolist()
-        points = np.concatenate([self._points[row] for row in rows]).reshape(len(rows), self.num_points, 3)
+        points = np.array([self._points[row] for row in rows]).reshape(len(rows), self.num_points, 3)
         batch = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
         if self._labels is not None:
             batch["labels"] = self._labels[index]
         if self._part_labels is not None:
-            batch["part_labels"] = np.stack([self._part_labels[row] for row in rows])
+            batch["part_labels"] = np.array([self._part_labels[row] for row in rows])
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
