@@ -1,6 +1,6 @@
 # Commands of a checkout with `pip install -e ".[dev]"`; `make` lists them. `.ci/run` runs all that must pass.
 .DEFAULT_GOAL := help
-.PHONY: help style test suite slow
+.PHONY: help style test suite hub slow
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -17,5 +17,8 @@ test: ## the tests of every change: CPU, minutes
 suite: ## the common tests of transformers, on our models
 	python -m pytest tests/transformers_suite -m suite
 
-slow: ## tests that take minutes, need a dataset, or load code in a fresh process
+hub: ## remote code, and round trips over a Hub on loopback by git-LFS
+	python -m pytest -m hub
+
+slow: ## tests that take minutes or need a dataset, and those of hub
 	python -m pytest -m "slow or hub"

@@ -13,28 +13,44 @@ from loopback_hub import LoopbackHub
 CLIENTS = Path(__file__).parent / "clients"
 
 
+@pytest.fixture(scope="session", params=[True, pytest.param(False, marks=pytest.mark.hub)], ids=["xet", "lfs"])
+def with_xet(request):
+    """Whether clients move large files by Xet or, marked `hub`, by git-LFS."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory):
+def hub(with_xet, tmp_path_factory):
     with LoopbackHub(tmp_path_factory.mktemp("hub")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def run_client(hub, tmp_path_factory):
+def client_environment(hub, with_xet):
+    """Variables of a fresh process."""
+
+    def build(home, xet=with_xet, **others):
+        variables = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", **others}
+        return {**os.environ, **hub.environment(home, xet), **variables}
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def run_client(client_environment, tmp_path_factory):
     """Run a script of `clients` in a fresh process with an own cache, and return the last line that it prints."""
 
-    def run(script, *arguments, home=None, xet=True, environment=None):
+    def run(script, *arguments, home=None, **variables):
         home = home or tmp_path_factory.mktemp("home")
-        variables = {
-            **os.environ,
-            **hub.environment(home, xet),
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            **(environment or {}),
-        }
-        command = [sys.executable, "-I", str(CLIENTS / script), *map(str, arguments)]
-        # Another working folder than the clone: what is not installed is not found.
+        # Another working folder than the clone: what is not installed is not found. Nobody answers questions.
         finished = subprocess.run(
-            command, env=variables, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+            [sys.executable, "-I", str(CLIENTS / script), *map(str, arguments)],
+            env=client_environment(home, **variables),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert finished.returncode == 0, finished.stderr[-4000:]
         return json.loads(finished.stdout.splitlines()[-1])
@@ -44,7 +60,7 @@ def run_client(hub, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pushed(run_client, tmp_path_factory):
-    """Every class under its name, a pipeline, and the outputs of all on one cloud; uploaded by Xet."""
+    """Every class under its name, a pipeline, and the outputs of all on one cloud."""
     folder = tmp_path_factory.mktemp("pushed")
     run_client("push.py", folder)
     return folder

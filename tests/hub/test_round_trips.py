@@ -5,6 +5,7 @@ Two roads: with the package, whose classes are registered, and without it by the
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def snippets(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(run_client, pushed, snippets, tmp_path_factory):
-    """Facts and outputs by road. Without the package by Xet, then again offline; with it by git-LFS."""
+    """Facts and outputs by road: with the package always by git-LFS, also what came to the Hub by Xet."""
     folder = tmp_path_factory.mktemp("loaded")
     home, found = tmp_path_factory.mktemp("home"), {}
 
@@ -49,10 +50,15 @@ def loaded(run_client, pushed, snippets, tmp_path_factory):
         facts = run_client("load.py", road, pushed, folder / name, *code, **options)
         found[name] = (facts, load_file(folder / name))
 
-    load("remote", "remote", snippets["remote"], home=home)
-    load("package", "package", snippets["package"], xet=False)
-    dead = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
-    load("remote", "offline", home=home, environment=dead)
+    def without_package():
+        dead = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+        load("remote", "remote", snippets["remote"], home=home)
+        load("remote", "offline", home=home, **dead)
+
+    with ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(without_package), pool.submit(load, "package", "package", snippets["package"], xet=False)]
+        for task in tasks:
+            task.result()
     return found
 
 
