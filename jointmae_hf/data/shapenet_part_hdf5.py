@@ -11,7 +11,7 @@ from .corpus_lists import read_names, warn_of_counts
 from .hdf5_files import Hdf5Column, check_hdf5, read_hdf5
 from .label_checks import check_labels
 from .point_checks import check_points
-from .shapenet_part_names import CATEGORIES, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
+from .shapenet_part_names import CATEGORIES, LIST_OF_SPLIT, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
 
 
 NUM_POINTS = 2048
@@ -19,7 +19,6 @@ NUM_POINTS = 2048
 _LABEL = Hdf5Column("label", (), kinds="iu")
 _PARTS = Hdf5Column("pid", (NUM_POINTS,), kinds="iu")
 _COLUMNS = (Hdf5Column("data", (NUM_POINTS, 3)), _LABEL, _PARTS)
-_LIST_OF_SPLIT = {"train": "train", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,6 @@ def find_shapenet_part_hdf5(root: Path) -> ShapeNetPartHdf5:
     Raises:
         ValueError: If a list is missing.
     """
-    lists = {split: root / f"{name}_hdf5_file_list.txt" for split, name in _LIST_OF_SPLIT.items()}
+    lists = {split: root / f"{name}_hdf5_file_list.txt" for split, name in LIST_OF_SPLIT.items()}
     files = {split: [root / PurePosixPath(name).name for name in read_names(path)] for split, path in lists.items()}
     return ShapeNetPartHdf5(files, list(lists.values()))

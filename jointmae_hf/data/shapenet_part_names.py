@@ -45,6 +45,7 @@ SHAPENET_PART_PARTS: dict[str, tuple[int, ...]] = {
 
 CATEGORIES = tuple(SHAPENET_PART_SYNSETS)
 OFFICIAL_COUNTS = {"train": 12_137, "validation": 1_870, "test": 2_874}
+LIST_OF_SPLIT = {"train": "train", "validation": "val", "test": "test"}
 
 SHAPENET_PART_SOURCE = CorpusSource(
     name="ShapeNetPart",

@@ -11,10 +11,9 @@ from .corpus_files import Clouds, ListedFile, ListedFiles
 from .corpus_lists import check_names, warn_of_counts, warn_of_shared, warn_of_unlisted
 from .number_files import read_numbers
 from .point_checks import check_points, naming_file
-from .shapenet_part_names import CATEGORIES, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
+from .shapenet_part_names import CATEGORIES, LIST_OF_SPLIT, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
 
 
-_LIST_OF_SPLIT = {"train": "train", "validation": "val", "test": "test"}
 _LABEL_OF_SYNSET = {synset: label for label, synset in enumerate(SHAPENET_PART_SYNSETS.values())}
 
 
@@ -96,7 +95,7 @@ def find_shapenet_part_text(root: Path) -> ShapeNetPartText:
     """
     _check_categories(root / "synsetoffset2category.txt")
     folder = root / "train_test_split"
-    lists = {split: folder / f"shuffled_{name}_file_list.json" for split, name in _LIST_OF_SPLIT.items()}
+    lists = {split: folder / f"shuffled_{name}_file_list.json" for split, name in LIST_OF_SPLIT.items()}
     names = {split: _read_list(path) for split, path in lists.items()}
     # The published lists have 35 shapes in two splits; results that can be compared keep them.
     warn_of_shared("ShapeNetPart", names)
