@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from .figure_layout import TEXT_COLOR, Array, bare_axes, empty_figure, to_numpy, write_heading
 from .reconstruction_tiles import depth_tiles, point_tiles
 
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 COLUMNS_3D = ("Input points", "Token centers", "Visible points", "Reconstruction")
 COLUMNS_2D = ("Depth map", "Visible patches", "Reconstruction")
-TEXT_COLOR, RULE_COLOR = "#2b2f36", "#b9bec6"
 FIGURE_WIDTH = 12.0  # Inches: 1,200 pixels at matplotlib's 100 per inch, the width of a README.
 ROW_LABEL_WIDTH, TILE_GAP, BRANCH_GAP, HEADING_HEIGHT = 0.26, 0.05, 0.20, 0.62  # Inches.
-Array = np.ndarray | torch.Tensor
 
 
 def reconstruction_figure(
@@ -79,14 +77,14 @@ def reconstruction_figure(
         ValueError: If the arguments differ in the number of shapes, or the patches do not tile the depth map.
     """
     shapes = {
-        "points": [_to_numpy(cloud) for cloud in points],
-        "centers": [_to_numpy(cloud) for cloud in centers],
-        "masked_points": [_to_numpy(cloud) for cloud in masked_points],
-        "reconstructed_points": [_to_numpy(cloud) for cloud in reconstructed_points],
-        "is_hidden": [_to_numpy(flags).astype(bool) for flags in is_hidden],
-        "depth_map": [_to_numpy(image)[0] for image in depth_map],
-        "mask_2d": [_to_numpy(flags).astype(bool) for flags in mask_2d],
-        "reconstructed_pixels": [_to_numpy(image)[0] for image in reconstructed_pixels],
+        "points": [to_numpy(cloud) for cloud in points],
+        "centers": [to_numpy(cloud) for cloud in centers],
+        "masked_points": [to_numpy(cloud) for cloud in masked_points],
+        "reconstructed_points": [to_numpy(cloud) for cloud in reconstructed_points],
+        "is_hidden": [to_numpy(flags).astype(bool) for flags in is_hidden],
+        "depth_map": [to_numpy(image)[0] for image in depth_map],
+        "mask_2d": [to_numpy(flags).astype(bool) for flags in mask_2d],
+        "reconstructed_pixels": [to_numpy(image)[0] for image in reconstructed_pixels],
     }
     _validate_shapes(shapes, titles)
     num_shapes = len(shapes["points"])
@@ -132,14 +130,6 @@ def save_figure(
         temporary.unlink(missing_ok=True)
 
 
-def _to_numpy(values: Array) -> np.ndarray:
-    """Return an array of a tensor on any device, or of anything that is like an array."""
-    if not isinstance(values, torch.Tensor):
-        return np.asarray(values)
-    values = values.detach().cpu()
-    return (values.float() if values.is_floating_point() else values).numpy()
-
-
 def _validate_shapes(shapes: dict[str, list[np.ndarray]], titles: Sequence[str] | None) -> None:
     """Check that every argument has one entry per shape and that the entries fit each other."""
     num_shapes = len(shapes["points"])
@@ -163,47 +153,19 @@ def _validate_shapes(shapes: dict[str, list[np.ndarray]], titles: Sequence[str] 
 
 def _empty_grid(num_rows: int) -> tuple["Figure", list[list[Any]]]:
     """Return a figure with headings and one empty axes per tile."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('Figures need matplotlib: pip install "jointmae_hf[viz]"') from error
-
     headings = COLUMNS_3D + COLUMNS_2D
     tile = (FIGURE_WIDTH - ROW_LABEL_WIDTH - BRANCH_GAP - len(headings) * TILE_GAP) / len(headings)
-    height = HEADING_HEIGHT + num_rows * (tile + TILE_GAP)
-    figure = Figure(figsize=(FIGURE_WIDTH, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(FIGURE_WIDTH, HEADING_HEIGHT + num_rows * (tile + TILE_GAP))
     left_edges = [
         ROW_LABEL_WIDTH + column * (tile + TILE_GAP) + (BRANCH_GAP if column >= len(COLUMNS_3D) else 0.0)
         for column in range(len(headings))
     ]
     axes: list[list[Any]] = []
     for row in range(num_rows):
-        bottom = height - HEADING_HEIGHT - (row + 1) * tile - row * TILE_GAP
-        boxes = [(left / FIGURE_WIDTH, bottom / height, tile / FIGURE_WIDTH, tile / height) for left in left_edges]
-        axes.append([_bare_axes(figure, box) for box in boxes])
+        top = HEADING_HEIGHT + row * (tile + TILE_GAP)
+        axes.append([bare_axes(figure, left, top, tile, tile) for left in left_edges])
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading, fontsize=10.5, color=TEXT_COLOR, pad=5)
-    _add_branch_heading(figure, "3D branch", left_edges[0], left_edges[len(COLUMNS_3D) - 1] + tile)
-    _add_branch_heading(figure, "2D branch", left_edges[len(COLUMNS_3D)], left_edges[-1] + tile)
+    write_heading(figure, "3D branch", left_edges[0], left_edges[len(COLUMNS_3D) - 1] + tile)
+    write_heading(figure, "2D branch", left_edges[len(COLUMNS_3D)], left_edges[-1] + tile)
     return figure, axes
-
-
-def _bare_axes(figure: "Figure", box: tuple[float, float, float, float]) -> Any:
-    """Return axes without ticks or frame."""
-    axis = figure.add_axes(box, xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
-    return axis
-
-
-def _add_branch_heading(figure: "Figure", text: str, left: float, right: float) -> None:
-    """Write a heading over a group of columns and underline it; edges in inches."""
-    from matplotlib.lines import Line2D
-
-    height = figure.get_figheight()
-    text_y, rule_y = 1.0 - 0.17 / height, 1.0 - 0.31 / height
-    style: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": TEXT_COLOR, "ha": "center", "va": "center"}
-    figure.text((left + right) / 2.0 / FIGURE_WIDTH, text_y, text, **style)
-    ends = [left / FIGURE_WIDTH, right / FIGURE_WIDTH]
-    figure.add_artist(Line2D(ends, [rule_y, rule_y], color=RULE_COLOR, linewidth=0.8, transform=figure.transFigure))

@@ -36,12 +36,12 @@ def point_tiles(
     """
     points, centers = shape["points"], shape["centers"]
     lowest, highest = float(points[:, 1].min()), float(points[:, 1].max())
-    input_colors = _height_colors(points, lowest, highest)
+    input_colors = height_colors(points, lowest, highest)
     with_centers = np.concatenate([points, centers])
     context = np.broadcast_to(CONTEXT_COLOR, points.shape)
-    center_colors = np.concatenate([context, _height_colors(centers, lowest, highest)])
+    center_colors = np.concatenate([context, height_colors(centers, lowest, highest)])
     center_radii = np.repeat([0.4 * radius, 1.9 * radius], [len(points), len(centers)])
-    reconstruction = _height_colors(shape["reconstructed_points"], lowest, highest)
+    reconstruction = height_colors(shape["reconstructed_points"], lowest, highest)
     reconstruction[~shape["is_hidden"]] = GIVEN_COLOR
 
     def draw(cloud: np.ndarray, colors: np.ndarray, radii: float | np.ndarray = radius) -> np.ndarray:
@@ -55,8 +55,20 @@ def point_tiles(
     ]
 
 
-def _height_colors(points: np.ndarray, lowest: float, highest: float) -> np.ndarray:
-    """Return RGB `(num_points, 3)` for the y coordinates between two heights."""
+def height_colors(points: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+    """Colour points by their height.
+
+    Args:
+        points (`np.ndarray` of shape `(num_points, 3)`):
+            World coordinates, y up.
+        lowest (`float`):
+            Height of the first colour.
+        highest (`float`):
+            Height of the last colour.
+
+    Returns:
+        `np.ndarray` of shape `(num_points, 3)`: RGB within [0, 1].
+    """
     from matplotlib import colormaps
 
     height = (points[:, 1] - lowest) / max(highest - lowest, 1e-9)
@@ -75,16 +87,41 @@ def depth_tiles(shape: dict[str, np.ndarray]) -> list[np.ndarray]:
         `list[np.ndarray]`: Three pictures of shape `(height, width, 3)`, RGB within [0, 1].
     """
     depth_map, mask_2d = shape["depth_map"], shape["mask_2d"]
+    scale = depth_scale(depth_map)
+    original = color_depth_map(depth_map, *scale)
+    return [original, _hide_patches(original, mask_2d), color_depth_map(shape["reconstructed_pixels"], *scale)]
+
+
+def depth_scale(depth_map: np.ndarray) -> tuple[float, float]:
+    """Closenesses of the far and of the near end of what a depth map shows.
+
+    Args:
+        depth_map (`np.ndarray`):
+            Closeness with background 0, of any shape.
+
+    Returns:
+        `tuple[float, float]`: For [`color_depth_map`].
+    """
     nearest = max(float(depth_map.max()), 1e-6)
     surface = depth_map[depth_map > 0.25 * nearest]  # Below that are the soft edges of the splats.
     farthest = 0.8 * float(np.quantile(surface, 0.05)) if surface.size else 0.5 * nearest
-    original = _depth_colors(depth_map, farthest, nearest)
-    reconstruction = _depth_colors(shape["reconstructed_pixels"], farthest, nearest)
-    return [original, _hide_patches(original, mask_2d), reconstruction]
+    return farthest, nearest
 
 
-def _depth_colors(depth_map: np.ndarray, farthest: float, nearest: float) -> np.ndarray:
-    """Return RGB `(height, width, 3)`: colours between two closenesses, fading into the background below."""
+def color_depth_map(depth_map: np.ndarray, farthest: float, nearest: float) -> np.ndarray:
+    """Colour a depth map between two closenesses, fading into the background below.
+
+    Args:
+        depth_map (`np.ndarray` of shape `(height, width)`):
+            Closeness with background 0.
+        farthest (`float`):
+            Closeness of the first colour.
+        nearest (`float`):
+            Closeness of the last colour.
+
+    Returns:
+        `np.ndarray` of shape `(height, width, 3)`: RGB within [0, 1].
+    """
     from matplotlib import colormaps
 
     steps = [0.0, farthest, nearest]

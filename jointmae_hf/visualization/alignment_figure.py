@@ -1,0 +1,193 @@
+"""Fig. 3 of the paper from real tensors: correlated 3D and 2D tokens, and which pairs may attend to each other."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jointmae_hf.model import JointMAEForPreTraining
+
+from .figure_layout import HIGHLIGHTS, MUTED_COLOR, TEXT_COLOR, bare_axes, empty_figure, to_numpy, write_text
+from .pipeline_trace import PipelineTrace, attention_pairs
+from .reconstruction_tiles import CONTEXT_COLOR, GIVEN_COLOR, TILE_COLOR, depth_tiles
+from .sphere_renderer import render_points
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WITHIN_COLOR, VALID_COLOR, INVALID_COLOR = "#dfe3e8", "#3b4252", "#ffffff"
+TILE, GAP, LEFT, TITLE_HEIGHT, FOOT = 3.0, 0.42, 0.15, 0.52, 0.52  # Inches.
+TILE_PIXELS, RADIUS = 600, 0.022
+
+
+def alignment_figure(
+    model: JointMAEForPreTraining,
+    trace: PipelineTrace,
+    row: int = 0,
+    azimuth: float = 35.0,
+    elevation: float = 20.0,
+) -> "Figure":
+    """Draw local-aligned attention for one cloud: correlated tokens in one colour, valid and invalid pairs.
+
+    The patches into which most centres are projected have a colour and a number, and so have those centres and their
+    pairs in the matrices: the first of all tokens, the second of those that are visible in pre-training. Source:
+    Joint-MAE Sec. 3.3, Fig. 3.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model of the trace.
+        trace ([`PipelineTrace`]):
+            From [`trace_pipeline`].
+        row (`int`, *optional*, defaults to 0):
+            Cloud of the batch.
+        azimuth (`float`, *optional*, defaults to 35.0):
+            Of the camera for the points, in degrees; that of the trace.
+        elevation (`float`, *optional*, defaults to 20.0):
+            Of the camera for the points, in degrees.
+
+    Returns:
+        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    outputs = trace.outputs
+    one = slice(row, row + 1)
+    inputs = trace.points[one].to(model.device), outputs.depth_map[one], outputs.view[one]
+    num_3d = outputs.centers.shape[1]
+    is_correlated = to_numpy(attention_pairs(model, *inputs, is_local=True)[0])[:num_3d, num_3d:]
+    pairs = to_numpy(attention_pairs(model, *inputs)[0])
+    mask_3d, mask_2d = to_numpy(outputs.mask_3d[row]), to_numpy(outputs.mask_2d[row])
+    colors = _pair_colors(is_correlated)
+
+    figure = empty_figure(LEFT + 4 * TILE + 3 * GAP + 0.15, TITLE_HEIGHT + TILE + FOOT)
+    lefts = [LEFT + column * (TILE + GAP) for column in range(4)]
+    visible_pairs = to_numpy(trace.may_attend[row])
+    visible = is_correlated[~mask_3d][:, ~mask_2d]
+    texts = [
+        ("3D tokens", f"{num_3d} centers, those of the numbered patches in colour"),
+        ("2D tokens", f"{mask_2d.size} patches, numbered by how many centers they hold"),
+        ("All pairs", f"{is_correlated.sum()} of {is_correlated.size:,} pairs of 3D and 2D tokens are correlated"),
+        (
+            "Visible pairs, as in pre-training",
+            f"{visible.sum()} of {visible.size:,} are correlated (independent masks)",
+        ),
+    ]
+    for left, (title, subtitle) in zip(lefts, texts, strict=True):
+        write_text(figure, left, 0.18, title, fontsize=11, fontweight="bold")
+        write_text(figure, left, 0.38, subtitle, fontsize=8, color=MUTED_COLOR)
+    _draw_cloud(
+        figure, trace, row, _token_colors(colors, np.any(is_correlated, axis=1)), lefts[0], (azimuth, elevation)
+    )
+    _draw_patches(figure, trace, row, colors, lefts[1])
+    _draw_pairs(figure, pairs, colors, num_3d, lefts[2])
+    _draw_pairs(figure, visible_pairs, colors[~mask_3d][:, ~mask_2d], int((~mask_3d).sum()), lefts[3])
+    _draw_legend(figure, lefts[2])
+    return figure
+
+
+def _pair_colors(is_correlated: np.ndarray) -> np.ndarray:
+    """RGB `(num_3d, num_2d, 3)` of correlated pairs of the fullest patches; NaN for all other pairs."""
+    from matplotlib.colors import to_rgb
+
+    colors = np.full((*is_correlated.shape, 3), np.nan)
+    counts = is_correlated.sum(axis=0)
+    fullest = np.argsort(-counts, kind="stable")[: len(HIGHLIGHTS)]
+    for patch, color in zip(fullest, HIGHLIGHTS, strict=False):
+        colors[is_correlated[:, patch], patch] = to_rgb(color)
+    return colors
+
+
+def _token_colors(colors: np.ndarray, has_partner: np.ndarray) -> np.ndarray:
+    """RGB `(num_3d, 3)`: the colour of a centre's patch, dark without a colour, light outside the frame."""
+    is_colored = np.isfinite(colors[..., 0])
+    plain = np.where(has_partner[:, None], 0.45, GIVEN_COLOR)
+    first = colors[np.arange(len(colors)), is_colored.argmax(axis=1)]
+    return np.where(is_colored.any(axis=1)[:, None], first, plain)
+
+
+def _draw_cloud(
+    figure: "Figure",
+    trace: PipelineTrace,
+    row: int,
+    center_colors: np.ndarray,
+    left: float,
+    camera: tuple[float, float],
+) -> None:
+    """Draw the centres, large and coloured, in the cloud."""
+    points, centers = to_numpy(trace.points[row]), to_numpy(trace.outputs.centers[row])
+    colors = np.concatenate([np.broadcast_to(CONTEXT_COLOR, points.shape), center_colors])
+    radii = np.repeat([0.45 * RADIUS, 2.0 * RADIUS], [len(points), len(centers)])
+    cloud = np.concatenate([points, centers])
+    axis = bare_axes(figure, left, TITLE_HEIGHT, TILE, TILE)
+    axis.imshow(render_points(cloud, colors, TILE_PIXELS, radii, *camera, background=TILE_COLOR))
+
+
+def _draw_patches(figure: "Figure", trace: PipelineTrace, row: int, colors: np.ndarray, left: float) -> None:
+    """Draw the depth map with a frame and a number for each coloured patch."""
+    from matplotlib.patches import Rectangle
+
+    outputs = trace.outputs
+    arrays = {
+        "depth_map": to_numpy(outputs.depth_map[row, 0]),
+        "mask_2d": to_numpy(outputs.mask_2d[row]),
+        "reconstructed_pixels": to_numpy(outputs.reconstructed_pixels[row, 0]),
+    }
+    picture = 0.55 + 0.45 * depth_tiles(arrays)[0].mean(axis=2, keepdims=True).repeat(3, axis=2)
+    num_rows = int(arrays["mask_2d"].size ** 0.5)
+    size = picture.shape[0] // num_rows
+    axis = bare_axes(figure, left, TITLE_HEIGHT, TILE, TILE)
+    axis.imshow(picture, interpolation="nearest")
+    for line in range(1, num_rows):
+        axis.axhline(line * size - 0.5, color="white", linewidth=0.8, zorder=1)
+        axis.axvline(line * size - 0.5, color="white", linewidth=0.8, zorder=1)
+    is_colored = np.isfinite(colors[..., 0])
+    order = np.argsort(-is_colored.sum(axis=0), kind="stable")
+    for number, patch in enumerate(order[is_colored.any(axis=0)[order]], start=1):
+        corner = patch % num_rows * size - 0.5, patch // num_rows * size - 0.5
+        color = colors[is_colored[:, patch].argmax(), patch]
+        axis.add_patch(Rectangle(corner, size, size, facecolor=(*color, 0.32), edgecolor=color, linewidth=2.2))
+        style: dict[str, Any] = {"fontsize": 8, "fontweight": "bold", "va": "top", "color": "white"}
+        label = {"boxstyle": "square,pad=0.15", "facecolor": color, "edgecolor": color}
+        axis.text(corner[0] + 0.08 * size, corner[1] + 0.1 * size, str(number), bbox=label, **style)
+
+
+def _draw_pairs(figure: "Figure", may_attend: np.ndarray, colors: np.ndarray, num_3d: int, left: float) -> None:
+    """Draw an attention mask: queries are rows, 3D tokens first."""
+    from matplotlib.colors import to_rgb
+
+    is_cross = np.zeros(may_attend.shape, dtype=bool)
+    is_cross[:num_3d, num_3d:] = is_cross[num_3d:, :num_3d] = True
+    picture = np.full((*may_attend.shape, 3), to_rgb(INVALID_COLOR))
+    picture[may_attend] = to_rgb(WITHIN_COLOR)
+    picture[may_attend & is_cross] = to_rgb(VALID_COLOR)
+    both = np.full(picture.shape, np.nan)
+    both[:num_3d, num_3d:], both[num_3d:, :num_3d] = colors, colors.transpose(1, 0, 2)
+    is_colored = np.isfinite(both[..., 0]) & may_attend
+    picture[is_colored] = both[is_colored]
+    axis = bare_axes(figure, left + 0.2, TITLE_HEIGHT, TILE - 0.2, TILE - 0.2)
+    axis.imshow(picture, interpolation="nearest")
+    axis.spines[:].set_visible(True)
+    axis.spines[:].set(color=MUTED_COLOR, linewidth=0.8)
+    axis.axhline(num_3d - 0.5, color=TEXT_COLOR, linewidth=0.9)
+    axis.axvline(num_3d - 0.5, color=TEXT_COLOR, linewidth=0.9)
+    middles = (num_3d - 1) / 2, (num_3d + len(may_attend) - 1) / 2
+    axis.set_xticks(middles, ["3D keys", "2D keys"], fontsize=8, color=TEXT_COLOR)
+    axis.set_yticks(middles, ["3D queries", "2D queries"], fontsize=8, color=TEXT_COLOR, rotation=90, va="center")
+    axis.tick_params(length=0, pad=3)
+
+
+def _draw_legend(figure: "Figure", left: float) -> None:
+    """Explain the colours of the matrices."""
+    from matplotlib.patches import Patch
+
+    entries = [
+        (WITHIN_COLOR, "valid, within a modality"),
+        (VALID_COLOR, "valid, correlated (colour: a numbered patch)"),
+        (INVALID_COLOR, "invalid"),
+    ]
+    handles = [Patch(facecolor=color, edgecolor=MUTED_COLOR, linewidth=0.6, label=label) for color, label in entries]
+    width, height = figure.get_size_inches()
+    anchor = (left + TILE + GAP / 2) / width, 0.06 / height
+    style: dict[str, Any] = {"fontsize": 8, "frameon": False, "labelcolor": TEXT_COLOR, "handlelength": 1.2}
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=anchor, ncols=3, **style)
