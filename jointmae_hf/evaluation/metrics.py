@@ -71,6 +71,27 @@ def mean_class_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(list(class_accuracies(predictions, labels).values())))
 
 
+def classification_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return both accuracies by the names of our results.
+
+    Args:
+        predictions (`np.ndarray` of shape `(num_samples,)`):
+            Predicted class indices.
+        labels (`np.ndarray` of shape `(num_samples,)`):
+            True class indices.
+
+    Returns:
+        `dict[str, float]`: `overall_accuracy` and `class_accuracy`, within [0, 1].
+
+    Raises:
+        ValueError: If the shapes differ, are not one-dimensional or hold no sample.
+    """
+    return {
+        "overall_accuracy": overall_accuracy(predictions, labels),
+        "class_accuracy": mean_class_accuracy(predictions, labels),
+    }
+
+
 def _validate_classes(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays of the same shape `(num_samples,)`."""
     predictions, labels = np.asarray(predictions), np.asarray(labels)

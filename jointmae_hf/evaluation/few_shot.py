@@ -1,0 +1,143 @@
+"""Few-shot classification: folds of N ways and K shots out of a labelled corpus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from jointmae_hf.data import PointCloudDataset
+
+
+NUM_TEST_SHAPES = 20
+"""Test shapes of every class of a fold, as in the folds that Point-BERT published."""
+
+
+class FewShotSplit(torch.utils.data.Dataset):
+    """Clouds of a fold with labels counted from 0, as `PointCloudCollator` and `extract_features` read them.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            Clouds of the fold with their labels in the corpus.
+        classes (`Sequence[int]`):
+            Labels in the corpus in the order of those in the fold.
+    """
+
+    def __init__(self, dataset: Dataset, classes: Sequence[int]) -> None:
+        self.clouds = PointCloudDataset(dataset)
+        self.classes = tuple(int(label) for label in classes)
+        self.num_points = self.clouds.num_points
+
+    def __len__(self) -> int:
+        return len(self.clouds)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one sample with `points`, `index` and `labels`."""
+        sample = self.clouds[index]
+        return {
+            "points": sample["points"],
+            "index": sample["index"],
+            "labels": self.classes.index(sample["labels"]),
+        }
+
+
+@dataclass(frozen=True)
+class FewShotFold:
+    """One fold.
+
+    Args:
+        train ([`FewShotSplit`]):
+            `num_shots` clouds of each class.
+        test ([`FewShotSplit`]):
+            Held-out clouds of the same classes.
+        class_names (`tuple[str, ...]`):
+            Names in the order of the labels.
+    """
+
+    train: FewShotSplit
+    test: FewShotSplit
+    class_names: tuple[str, ...]
+
+
+def as_fold(train: Dataset, test: Dataset) -> FewShotFold:
+    """Take two splits with the same classes as a fold, such as one of `modelnet_few_shot`.
+
+    Args:
+        train (`datasets.Dataset`):
+            Split to learn from.
+        test (`datasets.Dataset`):
+            Split to measure on.
+
+    Returns:
+        [`FewShotFold`]: With the labels of the splits.
+    """
+    names = tuple(train.features["label"].names)
+    return FewShotFold(FewShotSplit(train, range(len(names))), FewShotSplit(test, range(len(names))), names)
+
+
+def draw_fold(
+    train: Dataset,
+    test: Dataset,
+    num_ways: int,
+    num_shots: int,
+    fold: int,
+    seed: int = 0,
+    num_test: int = NUM_TEST_SHAPES,
+) -> FewShotFold:
+    """Draw a fold: classes at random, then training clouds out of `train` and test clouds out of `test`.
+
+    The same arguments give the same fold. Classes with too few clouds are never drawn.
+
+    Args:
+        train (`datasets.Dataset`):
+            Labelled split to learn from.
+        test (`datasets.Dataset`):
+            Labelled split to measure on, with the same classes.
+        num_ways (`int`):
+            Classes of the fold, at least 2.
+        num_shots (`int`):
+            Training clouds of each class.
+        fold (`int`):
+            Number of the fold.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of all folds, not negative.
+        num_test (`int`, *optional*, defaults to 20):
+            Test clouds of each class.
+
+    Returns:
+        [`FewShotFold`]: The fold.
+
+    Raises:
+        ValueError: If a number is too small, a split has no labels, or too few classes have enough clouds.
+    """
+    least_values = {"num_ways": 2, "num_shots": 1, "fold": 0, "seed": 0, "num_test": 1}
+    values = {"num_ways": num_ways, "num_shots": num_shots, "fold": fold, "seed": seed, "num_test": num_test}
+    for name, least in least_values.items():
+        if values[name] < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {values[name]}.")
+    for name, split in (("train", train), ("test", test)):
+        if "label" not in split.features:
+            raise ValueError(f"`{name}` must have labels, got columns {sorted(split.features)}.")
+    rng = np.random.default_rng([seed, num_ways, num_shots, fold])
+    train_labels, test_labels = np.asarray(train["label"]), np.asarray(test["label"])
+    names = train.features["label"].names
+    possible = [
+        label
+        for label in range(len(names))
+        if (train_labels == label).sum() >= num_shots and (test_labels == label).sum() >= num_test
+    ]
+    if len(possible) < num_ways:
+        raise ValueError(
+            f"`num_ways` must not exceed the classes with {num_shots} clouds in train and {num_test} in test, got "
+            f"{num_ways} of {len(possible)}."
+        )
+    classes = rng.choice(possible, num_ways, replace=False)
+    train_rows = [rng.choice(np.flatnonzero(train_labels == label), num_shots, replace=False) for label in classes]
+    test_rows = [rng.choice(np.flatnonzero(test_labels == label), num_test, replace=False) for label in classes]
+    return FewShotFold(
+        FewShotSplit(train.select(np.concatenate(train_rows)), classes),
+        FewShotSplit(test.select(np.concatenate(test_rows)), classes),
+        tuple(names[label] for label in classes),
+    )
