@@ -9,6 +9,7 @@ from .diagnostics import encoder_gradient_norms, reference_losses
 from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained, training_defaults
 from .pretraining_trainer import EVALUATION_EPOCH, JointMAETrainer, pretraining_noise
 from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Setting
+from .scene_arguments import Scene, SceneArguments
 from .script_arguments import CorpusArguments, set_up_process
 
 
@@ -23,6 +24,8 @@ __all__ = [
     "JointMAETrainer",
     "LossProgressCallback",
     "PreTrainingRecipe",
+    "Scene",
+    "SceneArguments",
     "Setting",
     "build_trainer",
     "demonstration_checkpoint",
