@@ -47,9 +47,11 @@ class ModelNet40Pickles:
         """Read one pickle."""
         split, path = part
         clouds, labels = _read_lists(path)
-        points = [read_pickled_cloud(cloud, NUM_POINTS, path) for cloud in clouds]
+        for row, cloud in enumerate(clouds):
+            # In place, so that points with normals and without are never all in memory together.
+            clouds[row] = read_pickled_cloud(cloud, NUM_POINTS, path)
         numbers = check_labels(np.array([read_pickled_label(label, path) for label in labels]), self.num_classes, path)
-        return Clouds(points, self._names(split, path, numbers), numbers)
+        return Clouds(clouds, self._names(split, path, numbers), numbers)
 
     def _names(self, split: str, path: Path, labels: Sequence[int]) -> list[str]:
         """Names of the shapes from the list beside the pickle, or their numbers."""
