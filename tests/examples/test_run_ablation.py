@@ -1,6 +1,7 @@
 """The ablation script as users start it, on a tiny model."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,8 @@ def test_script_does_not_run_a_finished_row_again(finished):
         (["--seeds", "1", "1"], "--seeds must be different numbers"),
     ],
 )
-def test_script_refuses_wrong_flags(tmp_path, flags, message):
-    process = subprocess.run([sys.executable, str(SCRIPT), *flags], capture_output=True, text=True, cwd=tmp_path)
-    assert process.returncode != 0
-    assert message in process.stderr
+def test_script_refuses_wrong_flags(monkeypatch, capsys, flags, message):
+    monkeypatch.setattr("sys.argv", ["run_ablation.py", *flags])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert message in capsys.readouterr().err
