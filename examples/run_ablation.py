@@ -10,7 +10,8 @@ chosen by cross-validation on train; the epoch is the last. Tables: `2d` (3D onl
 `supplement`. Without a flag 10 minutes on 2 CPU cores, because the quick recipe is cut to 160 steps a row: enough to
 try the command, not to rank the rows. A finished row is not run again, an interrupted one resumes; rows that tables
 share are trained once. `--recipe paper` takes the published hyper-parameters, 300 epochs a row. Leaves `table_6.md`
-and `table_6.json` beside one folder for each row and seed, which holds its checkpoint and card.
+and `table_6.json` beside one folder for each row and seed, which holds its checkpoint and card;
+`--push_to_hub` publishes the last row's.
 """
 
 import json
@@ -21,7 +22,7 @@ from pathlib import Path
 from transformers import HfArgumentParser, TrainingArguments
 
 from jointmae_hf.evaluation import Result, collect_run_facts, write_results
-from jointmae_hf.hub import card_from_run
+from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
     ABLATIONS,
     RECIPES,
@@ -109,6 +110,7 @@ def main() -> None:
     """Run every row with every seed, then write the table."""
     start = time.time()
     script, corpus, training = parse_arguments()
+    push_to_hub, training.push_to_hub = training.push_to_hub, False  # the last row, once, at the end
     set_up_process(training)
     study = build_study(script, corpus, training)
     results: list[Result] = []
@@ -134,6 +136,9 @@ def main() -> None:
     )
     (output_dir / f"table_{script.table}.md").write_text(rendered, encoding="utf-8")
     print(f"\n{rendered}\ntable, results and checkpoints: {output_dir}")
+    if push_to_hub:
+        folder = study.folder(ABLATIONS[script.table][-1], script.seeds[0])
+        print(f"published: {publish(folder, training.hub_model_id or output_dir.name)}")
 
 
 if __name__ == "__main__":
