@@ -10,7 +10,6 @@ each of the three losses compares, where it errs, and its value for this cloud. 
 pre-trained on embedded shapes first (a minute) and found again later.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,26 +19,15 @@ from jointmae_hf.training import CorpusArguments, SceneArguments
 from jointmae_hf.visualization import alignment_figure, loss_figure, pipeline_figure, save_figure, trace_pipeline
 
 
-@dataclass
-class ScriptArguments:
-    """Flags of this script alone."""
-
-    index: int = field(default=2, metadata={"help": "Which of the clouds to draw, from 0."})
-
-
 def main() -> None:
     """Trace one forward pass and draw it."""
-    parser = HfArgumentParser((ScriptArguments, SceneArguments, CorpusArguments))
-    script, arguments, corpus = parser.parse_args_into_dataclasses()
+    arguments, corpus = HfArgumentParser((SceneArguments, CorpusArguments)).parse_args_into_dataclasses()
     scene = arguments.load(corpus, "cuda" if torch.cuda.is_available() else "cpu")
-    row = min(script.index, len(scene.points) - 1) if arguments.cloud else script.index
-    if not 0 <= row < len(scene.points):
-        parser.error(f"--index must be one of {len(scene.points)} clouds, got {script.index}.")
     trace = trace_pipeline(scene.model, scene.points, arguments.seed, **arguments.camera)
     figures = {
-        "pipeline": pipeline_figure(trace, row, scene.titles[row], **arguments.camera),
-        "alignment": alignment_figure(scene.model, trace, row, **arguments.camera),
-        "losses": loss_figure(scene.model, trace, row, **arguments.camera),
+        "pipeline": pipeline_figure(trace, scene.index, scene.titles[scene.index], **arguments.camera),
+        "alignment": alignment_figure(scene.model, trace, scene.index, **arguments.camera),
+        "losses": loss_figure(scene.model, trace, scene.index, **arguments.camera),
     }
     output_dir = Path(arguments.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)

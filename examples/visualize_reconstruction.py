@@ -24,7 +24,6 @@ from jointmae_hf.visualization import attention_figure, draw_reconstructions, re
 class ScriptArguments:
     """Flags of this script alone."""
 
-    index: int = field(default=2, metadata={"help": "Cloud of the attention maps, from 0."})
     layer: int = field(default=-1, metadata={"help": "Encoder block of the attention maps."})
     token: int | None = field(
         default=None, metadata={"help": "3D token that asks; by default one whose patch holds most centers."}
@@ -36,14 +35,11 @@ def main() -> None:
     parser = HfArgumentParser((ScriptArguments, SceneArguments, CorpusArguments))
     script, arguments, corpus = parser.parse_args_into_dataclasses()
     scene = arguments.load(corpus, "cuda" if torch.cuda.is_available() else "cpu")
-    row = min(script.index, len(scene.points) - 1) if arguments.cloud else script.index
-    if not 0 <= row < len(scene.points):
-        parser.error(f"--index must be one of {len(scene.points)} clouds, got {script.index}.")
     output_dir = Path(arguments.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if scene.model.config.use_2d_branch:
         what = scene.model, scene.points, scene.titles, arguments.seed
-        attended = scene.model, scene.points[row], script.token, script.layer
+        attended = scene.model, scene.points[scene.index], script.token, script.layer
         figures = {
             "reconstruction": draw_reconstructions(*what, **arguments.camera),
             "attention": attention_figure(*attended, **arguments.camera),

@@ -27,6 +27,8 @@ class Scene:
             In the unit sphere, y up.
         titles (`list[str]`):
             Name of each cloud.
+        index (`int`):
+            The cloud of figures that show a single one.
         facts (`dict[str, str]`):
             What a figure tells about its making: checkpoint, data, seed.
     """
@@ -34,6 +36,7 @@ class Scene:
     model: JointMAEForPreTraining
     points: Tensor
     titles: list[str]
+    index: int
     facts: dict[str, str]
 
 
@@ -51,6 +54,8 @@ class SceneArguments:
             Axis of the files that points up.
         num_clouds (`int`, *optional*, defaults to 5):
             Clouds to take from the corpus.
+        index (`int`, *optional*):
+            Which of them figures of a single cloud show, from 0; by default the third or the last.
         output_dir (`str`, *optional*, defaults to `"outputs/figures"`):
             Where figures go.
         seed (`int`, *optional*, defaults to 42):
@@ -69,6 +74,7 @@ class SceneArguments:
     cloud: list[str] = field(default_factory=list, metadata={"help": "Files of clouds, in place of the corpus."})
     up_axis: str = field(default="y", metadata={"help": "Axis of the files that points up: y or z."})
     num_clouds: int = field(default=5, metadata={"help": "Clouds to take from the corpus."})
+    index: int | None = field(default=None, metadata={"help": "Cloud of figures that show a single one, from 0."})
     output_dir: str = field(default="outputs/figures", metadata={"help": "Where figures go."})
     seed: int = field(default=42, metadata={"help": "Seed of masks and of the choice of clouds."})
     azimuth: float = field(default=35.0, metadata={"help": "Degrees about the up axis."})
@@ -94,8 +100,12 @@ class SceneArguments:
 
         Raises:
             OSError: If there is no such checkpoint or file.
-            ValueError: If a file is no valid cloud.
+            ValueError: If there is no cloud of that index or a file is no valid cloud.
         """
+        count = len(self.cloud) or self.num_clouds
+        index = min(2, count - 1) if self.index is None else self.index
+        if not 0 <= index < count:
+            raise ValueError(f"`index` must be one of {count} clouds, counted from 0, got {index}.")
         demonstration = "outputs/demonstration"
         folder = self.model or str(demonstration_checkpoint(demonstration, seed=self.seed))
         model = JointMAEForPreTraining.from_pretrained(folder).eval()
@@ -115,4 +125,4 @@ class SceneArguments:
             if "labels" in batch:
                 titles = splits[split].features["label"].int2str(batch["labels"].tolist())
             data = f"{corpus.corpus_name}, split {split}"
-        return Scene(model, points, titles, {"checkpoint": name, "data": data, "seed": str(self.seed)})
+        return Scene(model, points, titles, index, {"checkpoint": name, "data": data, "seed": str(self.seed)})

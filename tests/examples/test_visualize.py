@@ -60,7 +60,6 @@ def test_reconstruction_script_draws_the_page_alone_of_a_3d_only_model(run, chec
 
 
 @pytest.mark.parametrize("script", ["visualize_pipeline.py", "visualize_reconstruction.py"])
-def test_script_names_the_index_when_there_is_no_such_cloud(run, checkpoint, capsys, script):
-    with pytest.raises(SystemExit):
+def test_script_names_the_index_when_there_is_no_such_cloud(run, checkpoint, script):
+    with pytest.raises(ValueError, match="`index` must be one of 2 clouds, counted from 0, got 2"):
         run(script, "--model", checkpoint(), "--num_clouds", "2", "--index", "2")
-    assert "--index must be one of 2 clouds, got 2" in capsys.readouterr().err
