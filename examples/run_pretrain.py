@@ -147,7 +147,7 @@ def main() -> None:
         draw(trainer, corpus, output_dir)
     dataset = corpus_arguments.corpus_name
     results = collect_results(script, dataset, recipe, trainer, corpus, {**losses, **references})
-    data = TrainingData(dataset, num_samples=len(corpus["train"]))
+    data = TrainingData.from_split(dataset, corpus["train"])
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)

@@ -12,6 +12,11 @@ from jointmae_hf.evaluation.tables import BASELINES
 LOSS_KINDS = {"learned": "", "trivial": "_trivial", "perfect": "_perfect"}
 """Column of the table of losses to the end of a result's name."""
 
+REFERENCES = (
+    "*Trivial* is a predictor that has learned nothing, *perfect* a reconstruction that gives every group back."
+)
+"""Said below a table of losses with references."""
+
 
 def results_sections(results: Sequence[Result]) -> list[str]:
     """Write the lines of the results: what was measured downstream, then the losses beside their references.
@@ -79,7 +84,7 @@ def _eval_result(result: Result) -> EvalResult:
         dataset_split=result.split,
         metric_type=str(metric_type),
         metric_name=f"{title} ({result.unit}): {'; '.join(details)}",
-        metric_value=result.value,
+        metric_value=round(result.value, 4),
     )
 
 
@@ -97,4 +102,5 @@ def _loss_lines(losses: Sequence[Result]) -> list[str]:
         own = found[name]
         cells = [f"{found[name + end].value:.4g}" if name + end in found else "" for end in kinds.values()]
         rows.append([f"`{name}`", own.dataset, *cells, f"{own.split}; {own.selection_rule}", str(own.seed)])
-    return [f"| {' | '.join(row)} |" for row in rows]
+    table = [f"| {' | '.join(row)} |" for row in rows]
+    return [*table, *(["", REFERENCES] if len(kinds) > 1 else [])]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,11 +148,30 @@ def _machine_paths(line: str) -> Iterator[str]:
 
 
 def _searchable(path: Path) -> str:
-    """Return the part of a file that may hold text: of weights the header."""
-    if path.suffix != ".safetensors":
-        return path.read_bytes().decode("latin-1")
+    """Return the part of a file that may hold text: of weights the header, of pictures their metadata."""
+    content = path.read_bytes() if path.suffix != ".safetensors" else _weights_header(path)
+    return (_picture_metadata(content) if path.suffix == ".png" else content).decode("latin-1")
+
+
+def _weights_header(path: Path) -> bytes:
+    """Return the JSON before the weights, whose length is in the first eight bytes."""
     with open(path, "rb") as file:
-        return file.read(int.from_bytes(file.read(8), "little")).decode("latin-1")
+        return file.read(int.from_bytes(file.read(8), "little"))
+
+
+def _picture_metadata(content: bytes) -> bytes:
+    """Return all chunks of a PNG file but its pixels, one a line; a compressed text as it reads."""
+    texts, start = [], 8
+    while start + 8 <= len(content):
+        size, kind = int.from_bytes(content[start : start + 4], "big"), content[start + 4 : start + 8]
+        data = content[start + 8 : start + 8 + size]
+        keyword, _, compressed = data.partition(b"\0")
+        if kind == b"zTXt":
+            texts.append(keyword + b" " + zlib.decompress(compressed[1:]))
+        elif kind != b"IDAT":
+            texts.append(data)
+        start += size + 12  # with size, kind and checksum
+    return b"\n".join(texts).replace(b"\0", b" ")
 
 
 def _add_to_json(path: Path, entries: dict) -> None:

@@ -1,6 +1,8 @@
 """What of an output folder is published, and what it must not tell."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,30 @@ def test_header_of_weights_is_searched(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata={"from": "/home/someone/run"})
     with pytest.raises(ValueError, match=r"must hold no path of this machine, got '/home/someone/run'"):
         check_contents([tmp_path / "model.safetensors"])
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (b"tEXt", b"Comment\0/home/someone/run"),
+        (b"iTXt", b"Comment\0\0\0\0\0/home/someone/run"),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"/home/someone/run")),
+    ],
+)
+def test_metadata_of_a_picture_is_searched(tmp_path, kind, data):
+    (tmp_path / "figure.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(kind, data) + chunk(b"IEND", b""))
+    with pytest.raises(ValueError, match=r"must hold no path of this machine, got '/home/someone/run' in figure\.png"):
+        check_contents([tmp_path / "figure.png"])
+
+
+def test_pixels_are_no_text(tmp_path):
+    """Among 100,000 random bytes there is often something like a drive of Windows."""
+    (tmp_path / "figure.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b" C:\\Users\\me /home/x/y"))
+    check_contents([tmp_path / "figure.png"])
 
 
 def test_publish_refuses_before_it_asks_the_hub(checkpoint):
