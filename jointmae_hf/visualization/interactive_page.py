@@ -18,8 +18,8 @@ from .reconstruction_tiles import CONTEXT_COLOR, GIVEN_COLOR, depth_tiles, heigh
 
 
 RADIUS = 0.024
-PREDICTED, GIVEN, CENTER, CONTEXT = 255, 160, 96, 32
-"""Fourth byte of a point's colour: how the page draws it."""
+PLAIN, GIVEN, CENTER, CONTEXT = 255, 160, 96, 32
+"""Fourth byte of a point's colour: how the page draws it; given points of a reconstruction can be left out."""
 
 
 def reconstruction_page(
@@ -103,15 +103,15 @@ def _clouds(cloud: dict[str, np.ndarray], is_whole: bool) -> list[dict[str, Any]
     given = np.broadcast_to(GIVEN_COLOR, visible.shape)
     num_hidden = int(cloud["mask_3d"].sum())
     return [
-        _packed("Input points", f"{len(points):,} points", points, height_colors(points, *heights), PREDICTED),
+        _packed("Input points", f"{len(points):,} points", points, height_colors(points, *heights), PLAIN),
         _packed("Token centers", f"{len(centers)} centers", np.concatenate([points, centers]), with_centers, kinds),
-        _packed("Visible points", f"{len(centers) - num_hidden} of {len(centers)} tokens", visible, given, GIVEN),
+        _packed("Visible points", f"{len(centers) - num_hidden} of {len(centers)} tokens", visible, given, PLAIN),
         _packed(
             "Reconstruction",
             f"{int(is_predicted.sum()):,} predicted, {int((~is_predicted).sum()):,} given (grey)",
             cloud["reconstructed_points"],
             reconstruction,
-            np.where(is_predicted, PREDICTED, GIVEN),
+            np.where(is_predicted, PLAIN, GIVEN),
         ),
     ]
 
