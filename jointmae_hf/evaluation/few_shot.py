@@ -133,7 +133,7 @@ def draw_fold(
             f"`num_ways` must not exceed the classes with {num_shots} clouds in train and {num_test} in test, got "
             f"{num_ways} of {len(possible)}."
         )
-    classes = rng.choice(possible, num_ways, replace=False)
+    classes = rng.choice(possible, num_ways, replace=False).tolist()
     train_rows = [rng.choice(np.flatnonzero(train_labels == label), num_shots, replace=False) for label in classes]
     test_rows = [rng.choice(np.flatnonzero(test_labels == label), num_test, replace=False) for label in classes]
     return FewShotFold(

@@ -14,10 +14,8 @@ from jointmae_hf.model.depth_projection import sample_views
 from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
 from .diagnostics import encoder_gradient_norms, reference_losses
-from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
+from .point_cloud_trainer import PointCloudTrainer
 
-
-__all__ = ["EVALUATION_EPOCH", "LOSS_NAMES", "JointMAETrainer", "pretraining_noise"]
 
 LOSS_NAMES = ("loss_3d", "loss_2d", "loss_3d_2d")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from transformers import TrainingArguments
@@ -112,6 +113,7 @@ class PreTrainingRecipe(Recipe):
 
 AUGMENTATIONS: dict[str, Callable[..., Transform]] = {
     "scale_and_translate": ScaleAndTranslate,
+    "scale_and_translate_little": partial(ScaleAndTranslate, 0.8, 1.25, 0.1),
     "rotate_up": RotateUp,
     "rotate": RandomRotate,
 }

@@ -1,0 +1,105 @@
+"""Fine-tune a pre-trained encoder to classify clouds (Tables 2 and 3), or a user's own classes.
+
+    accelerate launch examples/run_classification.py
+    accelerate launch examples/run_classification.py --model outputs/mine --data_dir my_clouds
+    accelerate launch examples/run_classification.py --model outputs/mine --recipe paper --dataset modelnet40 \
+        --data_dir ModelNet40 --bf16
+    accelerate launch examples/run_classification.py --model outputs/mine --recipe paper --data_dir h5_files \
+        --subset OBJ_BG --augmentation rotate_up --bf16
+
+Without a flag: a small model is pre-trained on embedded shapes for a minute, then fine-tuned on 400 of them, under 3
+minutes on 2 CPU cores. Reports overall and class accuracy of the last epoch and of the epoch that is best on validation,
+without and with a vote. `--from_scratch True` gives the row without pre-training. Flags of
+`transformers.TrainingArguments` take the place of the recipe's values.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jointmae_hf import JointMAEForPointCloudClassification
+from jointmae_hf.data import PointCloudDataset
+from jointmae_hf.evaluation import Result, read_pre_training, render_results
+from jointmae_hf.hub import card_from_run, publish
+from jointmae_hf.training import (
+    ClassificationTrainer,
+    CloudSampling,
+    CorpusArguments,
+    FineTuningArguments,
+    blank_result,
+    build_fine_tuning_trainer,
+    build_model,
+    load_fine_tuning_corpus,
+    parse_fine_tuning_arguments,
+    results_of,
+    save_run,
+    set_up_process,
+    train_or_resume,
+    weights_to_measure,
+)
+
+
+@dataclass
+class ScriptArguments(FineTuningArguments):
+    """Flags of this script beside those of `transformers.TrainingArguments`."""
+
+    subset: str | None = field(
+        default=None, metadata={"help": "Variant of ScanObjectNN: OBJ_BG, OBJ_ONLY or PB_T50_RS."}
+    )
+
+    def adjust(self, corpus: CorpusArguments) -> None:
+        """Turn `--subset` into the option of the corpus."""
+        if self.subset is not None:
+            corpus.dataset = "scanobjectnn"
+            corpus.options["variant"] = self.subset.lower()
+
+
+def measure(
+    trainer: ClassificationTrainer, sampling: CloudSampling, clouds: PointCloudDataset, blank: Result
+) -> list[Result]:
+    """Accuracies of the last and of the best weights, without and with a vote."""
+    results, names = [], ("overall_accuracy", "class_accuracy")
+    for epoch, selection_rule in weights_to_measure(trainer):
+        known = replace(blank, selection_rule=selection_rule)
+        results += results_of(trainer.measure(clouds), names, known, [epoch])
+        if sampling.voting is not None:
+            voted = trainer.measure(clouds, sampling.voting, sampling.voting_transform())
+            voted = {f"{name}_voted": voted[name] for name in names}
+            results += results_of(voted, list(voted), known, [sampling.voting.protocol, epoch])
+    return results
+
+
+def main() -> None:
+    """Fine-tune, measure, and write model, results and card."""
+    start = time.time()
+    script, corpus_arguments, training, recipe = parse_fine_tuning_arguments("classification", ScriptArguments)
+    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
+    set_up_process(training)
+    checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
+    corpus = load_fine_tuning_corpus(script, corpus_arguments, training, recipe)
+    names = corpus["train"].features["label"].names
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
+    config = script.build_config(recipe, checkpoint, **labels)
+    clouds = {name: PointCloudDataset(split) for name, split in corpus.items()}
+    sampling = CloudSampling(clouds["train"], recipe, config.num_points, training.seed)
+    set_up_process(training)  # the weights of the head do not depend on whether a checkpoint was trained before
+    model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
+    trainer = build_fine_tuning_trainer(model, training, sampling, clouds["train"], clouds.get("validation"))
+    train_or_resume(trainer)
+
+    pre_training = read_pre_training(checkpoint)
+    blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)
+    results = measure(trainer, sampling, clouds[blank.split], blank)
+    if not training.should_save:
+        return
+    save_run(trainer, sampling, results, pre_training, start)
+    output_dir = Path(training.output_dir)
+    (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
+    print(f"\n{render_results(results, 3 if corpus_arguments.dataset == 'scanobjectnn' else 2)}")
+    print(f"model ({results[-1].selection_rule}), results and card: {output_dir}")
+    if push_to_hub:
+        print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")
+
+
+if __name__ == "__main__":
+    main()
