@@ -7,7 +7,7 @@
 
 Every row is pre-trained from one code base with the same data, seeds and budget, and probed by a linear SVM whose C is
 chosen by cross-validation on train; the epoch is the last. Tables: `2d` (3D only against Joint-MAE), `6`, `7`, `8`,
-`supplement`. Without a flag 10 minutes on 2 CPU cores, because the quick recipe is cut to 160 steps a row: enough to
+`supplement`. Without a flag 6 minutes on 2 quiet CPU cores, because the quick recipe is cut to 160 steps a row: enough to
 try the command, not to rank the rows. A finished row is not run again, an interrupted one resumes; rows that tables
 share are trained once. `--recipe paper` takes the published hyper-parameters, 300 epochs a row. Leaves `table_6.md`
 and `table_6.json` beside one folder for each row and seed, which holds its checkpoint and card;
