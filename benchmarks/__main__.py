@@ -3,10 +3,28 @@
 import argparse
 from collections.abc import Sequence
 
-from . import bm_data_loading
+from . import (
+    bm_chamfer_distance,
+    bm_classification_latency,
+    bm_data_loading,
+    bm_farthest_point_sampling,
+    bm_neighbors,
+    bm_projection,
+    bm_step_parts,
+    bm_training_step,
+)
 
 
-BENCHMARKS = (bm_data_loading,)
+BENCHMARKS = (
+    bm_farthest_point_sampling,
+    bm_neighbors,
+    bm_chamfer_distance,
+    bm_projection,
+    bm_step_parts,
+    bm_training_step,
+    bm_classification_latency,
+    bm_data_loading,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

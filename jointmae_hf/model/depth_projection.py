@@ -4,6 +4,7 @@ Axes, units and the camera are fixed in `docs/coordinates.md`.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -230,22 +231,82 @@ def _splat_softly(
     pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int, near: float, far: float, radius: float
 ) -> Tensor:
     """Soft depth maps `(num_maps, image_size ** 2)` by three sums over the taps around each point."""
-    reach = math.ceil(radius - 0.5)
-    taps = torch.arange(-reach, reach + 1, device=pixels.device)
-    base = torch.round(pixels.detach()).clamp(-2 * reach - 1, image_size + 2 * reach).to(torch.long)
-    columns = base[..., 0, None, None] + taps  # (num_maps, num_points, 1, num_taps)
-    rows = base[..., 1, None, None] + taps[:, None]  # (num_maps, num_points, num_taps, 1)
-    squared = (columns - pixels[..., 0, None, None]) ** 2 + (rows - pixels[..., 1, None, None]) ** 2
-    is_inside = (columns >= 0) & (columns < image_size) & (rows >= 0) & (rows < image_size)
-    kernel = (1 - squared / radius**2).clamp(min=0) ** 2 * (is_inside & is_visible[..., None, None])
     visibility = (near / depths) ** SOFT_POWER
     closeness = ((far - depths) / (far - near)).clamp(0, 1)
-    weighted = kernel * visibility[..., None, None]
-    values = torch.stack([kernel, weighted, weighted * closeness[..., None, None]], dim=-1)
-    targets = (rows.clamp(0, image_size - 1) * image_size + columns.clamp(0, image_size - 1)).flatten(1)
-    coverage, weight, total = _sum_into_pixels(values.flatten(1, 3), targets, image_size**2).unbind(dim=-1)
+    sums = _SoftSplat.apply(pixels, visibility, closeness, is_visible, image_size, radius)
+    margin = _margin(radius)
+    frame = sums[:, margin:-margin, margin:-margin].flatten(1, 2)
+    coverage, weight, total = frame.unbind(dim=-1)
     mean = total / torch.where(weight > 0, weight, torch.ones_like(weight))
     return coverage / (coverage + SOFT_COVERAGE) * mean
+
+
+def _margin(radius: float) -> int:
+    """Pixels around the frame in which taps of points may end, so that no tap needs a check."""
+    return 2 * math.ceil(radius - 0.5) + 1
+
+
+def _taps_around(pixels: Tensor, is_visible: Tensor, image_size: int, radius: float) -> tuple[Tensor, Tensor, Tensor]:
+    """What every tap of the soft splat needs.
+
+    Returns:
+        Offsets `(num_maps, num_points, 2, num_taps)` from the point to the columns and to the rows of its taps, in
+        pixels; the root of the kernel `(num_maps, num_points, num_taps, num_taps)`, 0 for points that are not visible;
+        and the flat pixel of each tap `(num_maps, num_points * num_taps ** 2)` on the canvas with margins.
+    """
+    reach, margin = math.ceil(radius - 0.5), _margin(radius)
+    width = image_size + 2 * margin
+    taps = torch.arange(-reach, reach + 1, device=pixels.device)
+    # In this order NaN stays a valid index.
+    base = torch.round(pixels).to(torch.long).clamp(-reach - 1, image_size + reach)
+    offsets = (base - pixels)[..., None] + taps
+    squared = (offsets / radius) ** 2
+    in_row = torch.where(is_visible[..., None], 1 - squared[:, :, 0], 0)
+    root = torch.relu(in_row[:, :, None] - squared[:, :, 1, :, None])
+    first = base[..., 1] * width + base[..., 0] + margin * (width + 1)
+    return offsets, root, (first[..., None] + (taps[:, None] * width + taps).flatten()).flatten(1)
+
+
+class _SoftSplat(torch.autograd.Function):
+    """Sums `(num_maps, width, width, 3)` of kernel, kernel x visibility, and that x closeness, on a canvas with margins.
+
+    The gradient is written down: it gathers, so it is the same in every run, and computes the taps anew, so that nothing
+    of their number is kept between forward and backward.
+    """
+
+    @staticmethod
+    def forward(
+        pixels: Tensor, visibility: Tensor, closeness: Tensor, is_visible: Tensor, image_size: int, radius: float
+    ) -> Tensor:
+        _, root, targets = _taps_around(pixels, is_visible, image_size, radius)
+        channels = torch.stack([torch.ones_like(visibility), visibility, visibility * closeness], dim=-1)
+        values = (root * root)[..., None] * channels[:, :, None, None]
+        width = image_size + 2 * _margin(radius)
+        return _sum_into_pixels(values.flatten(1, 3), targets, width**2).unflatten(1, (width, width))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:4])
+        ctx.image_size, ctx.radius = inputs[4:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        pixels, visibility, closeness, is_visible = ctx.saved_tensors
+        offsets, root, targets = _taps_around(pixels, is_visible, ctx.image_size, ctx.radius)
+        first_pixels = torch.arange(len(pixels), device=pixels.device) * gradient[0, ..., 0].numel()
+        rows = (targets + first_pixels[:, None]).reshape(-1)
+        of_kernel, of_weight, of_total = (
+            gradient[..., channel].reshape(-1).index_select(0, rows).reshape(root.shape) for channel in range(3)
+        )
+        of_weight = torch.addcmul(of_weight, closeness[..., None, None], of_total)
+        of_kernel = torch.addcmul(of_kernel, visibility[..., None, None], of_weight)
+        slope = of_kernel * root
+        moved = torch.stack([slope.sum(dim=-2), slope.sum(dim=-1)], dim=2)  # (num_maps, num_points, 2, num_taps)
+        of_pixels = (4 / ctx.radius**2) * (moved * offsets).sum(dim=-1)
+        kernel = root * root
+        of_visibility = (kernel * of_weight).sum(dim=(-2, -1))
+        of_closeness = visibility * (kernel * of_total).sum(dim=(-2, -1))
+        return of_pixels, of_visibility, of_closeness, None, None, None
 
 
 def _sum_into_pixels(values: Tensor, targets: Tensor, num_pixels: int) -> Tensor:

@@ -4,8 +4,13 @@ import torch
 from torch import Tensor
 
 
+SOURCE_POINTS_PER_BLOCK = 256
+"""Rows of a distance matrix that are computed at a time where only minima of it are wanted."""
+
+
+@torch.no_grad()
 def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
-    """Squared Euclidean distances, coordinate by coordinate.
+    """Squared Euclidean distances, coordinate by coordinate, to be compared: they carry no gradient.
 
     No matrix product is involved, so neither TF32 nor autocast can touch the result, and no cancellation: away from
     the origin the expanded form `|q|^2 - 2 q.p + |p|^2` loses neighbours (`docs/coordinates.md`).
@@ -20,12 +25,13 @@ def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
         `torch.Tensor` of shape `(batch_size, num_queries, num_points)`: Squared distances, at least float32.
     """
     dtype = torch.promote_types(torch.promote_types(queries.dtype, points.dtype), torch.float32)
-    queries, points = queries.to(dtype), points.to(dtype)
-    offset = queries[:, :, None, 0] - points[:, None, :, 0]
+    rows = [plane.contiguous()[:, :, None] for plane in queries.to(dtype).unbind(dim=-1)]
+    columns = [plane.contiguous()[:, None] for plane in points.to(dtype).unbind(dim=-1)]
+    offset = rows[0] - columns[0]
     distance = offset * offset
-    for axis in (1, 2):
-        offset = queries[:, :, None, axis] - points[:, None, :, axis]
-        distance = torch.addcmul(distance, offset, offset)
+    for row, column in zip(rows[1:], columns[1:], strict=True):
+        torch.sub(row, column, out=offset)  # in place: memory traffic is what this costs
+        distance.addcmul_(offset, offset)
     return distance
 
 
@@ -58,7 +64,7 @@ def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_
         raise ValueError(
             f"`num_neighbors` must be in [1, num_points], got {num_neighbors} for {points.shape[1]} points."
         )
-    distance = pairwise_squared_distance(queries.detach(), points.detach())
+    distance = pairwise_squared_distance(queries, points)
     if is_valid is not None:
         distance = distance.masked_fill(~is_valid[:, None], torch.inf)
     nearest, indices = distance.topk(num_neighbors, dim=-1, largest=False, sorted=True)
@@ -122,7 +128,7 @@ def nearest_center_is_visible(points: Tensor, centers: Tensor, mask: Tensor) -> 
     Returns:
         `torch.BoolTensor` of shape `(batch_size, num_points)`: True where the nearest centre is visible.
     """
-    nearest = pairwise_squared_distance(points.detach(), centers.detach()).argmin(dim=-1)
+    nearest = pairwise_squared_distance(points, centers).min(dim=-1).indices
     return ~mask.gather(1, nearest)
 
 
@@ -149,6 +155,22 @@ def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_
     weights = 1 / ((offsets * offsets).sum(dim=-1, keepdim=True) + 1e-8)
     weights = (weights / weights.sum(dim=2, keepdim=True)).to(features.dtype)
     return (gather_points(features, indices) * weights).sum(dim=2)
+
+
+def _nearest_both_ways(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Nearest target of each source point and nearest source point of each target, block by block of source points.
+
+    A block is read again while it is still in the cache, and memory grows with one side alone.
+    """
+    to_target, smallest, to_source = [], [], []
+    for first in range(0, source.shape[1], SOURCE_POINTS_PER_BLOCK):
+        distance = pairwise_squared_distance(source[:, first : first + SOURCE_POINTS_PER_BLOCK], target)
+        to_target.append(distance.min(dim=2).indices)
+        block_smallest, block_to_source = distance.min(dim=1)
+        smallest.append(block_smallest)
+        to_source.append(block_to_source + first)
+    best_block = torch.stack(smallest).min(dim=0, keepdim=True).indices
+    return torch.cat(to_target, dim=1), torch.stack(to_source).gather(0, best_block)[0]
 
 
 def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:
@@ -186,9 +208,7 @@ def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:
         )
     dtype = torch.promote_types(torch.promote_types(source.dtype, target.dtype), torch.float32)
     source, target = source.to(dtype), target.to(dtype)
-    with torch.no_grad():
-        distance = pairwise_squared_distance(source, target)
-        to_target, to_source = distance.argmin(dim=2), distance.argmin(dim=1)
+    to_target, to_source = _nearest_both_ways(source, target)
     forward_offsets = source - gather_points(target, to_target)
     backward_offsets = target - gather_points(source, to_source)
     forward_distance = (forward_offsets * forward_offsets).sum(dim=-1).mean(dim=1)

@@ -137,6 +137,14 @@ def test_interpolate_features_passes_gradcheck(make_cloud):
     assert torch.autograd.gradcheck(interpolate_features, inputs)
 
 
+@pytest.mark.parametrize("num_source", [255, 256, 257, 600])
+def test_chamfer_distance_of_several_blocks_equals_one(make_cloud, num_source):
+    source, target = make_cloud(2, num_source).double(), make_cloud(2, 300, seed=1).double()
+    distance = (source[:, :, None] - target[:, None]).square().sum(dim=-1)
+    expected = distance.amin(dim=2).mean(dim=1) + distance.amin(dim=1).mean(dim=1)
+    torch.testing.assert_close(chamfer_distance(source, target), expected)
+
+
 def test_chamfer_distance_is_zero_for_equal_sets(unit_sphere_cloud):
     shuffled = unit_sphere_cloud[:, torch.randperm(64)]
     assert chamfer_distance(unit_sphere_cloud, shuffled).tolist() == [0.0, 0.0]

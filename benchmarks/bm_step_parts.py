@@ -1,0 +1,167 @@
+"""The parts of a pre-training step, each forward and backward against its own matrix products and convolutions.
+
+    python -m benchmarks.bm_step_parts
+
+A part is run alone on the inputs that it has in a step. Rates are clouds per second of that part; the ratio tells how near
+it comes to its products, where it has any. In eager mode.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from jointmae_hf import JointMAEForPreTraining
+from jointmae_hf.model.depth_projection import turn_views
+from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
+from jointmae_hf.model.losses import reconstruction_loss_3d
+
+from .bm_training_step import Sizes, build, precision
+from .matrix_products import MatrixProducts
+from .measurement import Measurement, measure_in_turns, run_benchmark
+
+
+def inputs_of_modules(model: JointMAEForPreTraining, points: Tensor, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Positional and keyword arguments of each call of some modules in one forward pass.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model.
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            Its input.
+        names (`Sequence[str]`):
+            Modules.
+
+    Returns:
+        `dict[str, list[Any]]`: Name to pairs of positional and keyword arguments, cut off the graph.
+    """
+    calls: dict[str, list[Any]] = {name: [] for name in names}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            calls[name].append(tree_map_only(Tensor, lambda value: value.detach().clone(), (args, kwargs)))
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_pre_hook(keep(name), with_kwargs=True) for name in names]
+    with torch.no_grad(), precision(points.device):
+        model(points)
+    for handle in handles:
+        handle.remove()
+    return calls
+
+
+def forward_backward(module: Callable[..., Any], calls: Sequence[Any], count: int, device: torch.device) -> int:
+    """All calls of a part with a gradient for floating inputs that a network computed; return the number of clouds."""
+    for args, kwargs in calls:
+        args, kwargs = tree_map_only(Tensor, _with_gradient, (args, kwargs))
+        with precision(device):
+            outputs = module(*args, **kwargs)
+        results = [value for value in tree_leaves(outputs) if isinstance(value, Tensor) and value.requires_grad]
+        torch.autograd.backward(results, [torch.ones_like(value) for value in results])
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return count
+
+
+def _with_gradient(value: Tensor) -> Tensor:
+    """The tensor as a leaf; coordinates of clouds and whole numbers carry no gradient."""
+    needs_gradient = value.is_floating_point() and value.ndim == 3 and value.shape[-1] > 4
+    return value.detach().requires_grad_(needs_gradient)
+
+
+def parts_of(model: JointMAEForPreTraining, points: Tensor) -> dict[str, Callable[[], int]]:
+    """One function for each part of a step.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model.
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            A batch.
+
+    Returns:
+        `dict[str, Callable[[], int]]`: Name to a function that runs the part and returns the number of clouds.
+    """
+    config, count, device = model.config, len(points), points.device
+    layers = [f"jointmae.layers.{row}" for row in range(config.num_hidden_layers)]
+    modules = {
+        "3D embedding": ["jointmae.embeddings_3d"],
+        "2D embedding": ["jointmae.embeddings_2d"],
+        "encoder": layers,
+        "decoder": ["decoder"],
+    }
+    calls = inputs_of_modules(model, points, [name for names in modules.values() for name in names])
+
+    def run_modules(names: Sequence[str]) -> int:
+        for name in names:
+            forward_backward(model.get_submodule(name), calls[name], count, device)
+        return count
+
+    parts: dict[str, Callable[[], int]] = {
+        part: (lambda names=names: run_modules(names)) for part, names in modules.items()
+    }
+    with torch.no_grad():
+        outputs = model(points)
+    views = turn_views(outputs.view, config.num_views)
+    reconstruction = outputs.reconstructed_points.detach().clone().requires_grad_()
+
+    def project_input() -> int:
+        with torch.no_grad():
+            model.project(points, views)
+        return count
+
+    def project_reconstruction() -> int:
+        model.project(reconstruction, views).square().mean().backward()
+        return count
+
+    def compare_groups() -> int:
+        groups = reconstruction.unflatten(1, (config.num_groups[-1], -1))
+        reconstruction_loss_3d(groups, outputs.target_points.unflatten(1, (config.num_groups[-1], -1))).backward()
+        return count
+
+    parts["farthest point sampling"] = lambda: len(farthest_point_sample(points, config.num_groups[0]))
+    parts["projection of the input"] = project_input
+    parts["projection of the reconstruction"] = project_reconstruction
+    parts["Chamfer distance"] = compare_groups
+    return parts
+
+
+def measure(sizes: Sizes) -> list[Measurement]:
+    """Measure all parts.
+
+    Args:
+        sizes (`Sizes`):
+            Sizes of the benchmark.
+
+    Returns:
+        `list[Measurement]`: Each part behind its products, where it has any.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, _, points = build(sizes, device)
+    model.set_attn_implementation("eager")
+    measured = []
+    for name, part in parts_of(model, points).items():
+        with MatrixProducts() as products:
+            part()
+        candidates: dict[str, Callable[[], int]] = {name: part}
+        if products.num_flops:
+            floor = {f"{name}, products alone": lambda products=products: products.run() and len(points)}
+            candidates = floor | candidates
+        measured += measure_in_turns(candidates, "clouds/s", sizes.num_rounds)
+    return measured
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write.
+
+    Args:
+        arguments (`Sequence[str]`, *optional*):
+            Defaults to the command line.
+    """
+    run_benchmark("step_parts", Sizes(), measure, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    main()

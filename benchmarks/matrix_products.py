@@ -1,0 +1,78 @@
+"""The floor of a training step: its matrix products and convolutions alone, at the same shapes and in the same order."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import flop_registry
+
+
+aten = torch.ops.aten
+MATRIX_PRODUCTS = frozenset(
+    {
+        aten.mm.default,
+        aten.addmm.default,
+        aten.bmm.default,
+        aten.baddbmm.default,
+        aten.convolution.default,
+        aten.convolution_backward.default,
+    }
+)
+"""Operators that make up the floor; eager attention consists of `bmm`."""
+
+
+class MatrixProducts(TorchDispatchMode):
+    """Record the matrix products and convolutions of what runs inside, and run them again alone.
+
+    Example:
+        >>> with MatrixProducts() as products:
+        ...     _ = torch.rand(4, 8) @ torch.rand(8, 2)
+        >>> products.num_flops, products.run()
+        (128, 1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+        self._tensors: dict[tuple[Any, ...], Tensor] = {}
+        self.num_flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operator; keep a call with tensors of the same shapes, strides and dtypes if it is on the list."""
+        result = func(*args, **(kwargs or {}))
+        if func in MATRIX_PRODUCTS:
+            self._calls.append((func, tree_map_only(Tensor, self._like, args), dict(kwargs or {})))
+            self.num_flops += _num_flops(func, args, result)
+        return result
+
+    def run(self) -> int:
+        """Run what was recorded.
+
+        Returns:
+            `int`: Number of calls.
+        """
+        with torch.no_grad():
+            for func, args, kwargs in self._calls:
+                func(*args, **kwargs)
+        return len(self._calls)
+
+    def _like(self, tensor: Tensor) -> Tensor:
+        """A tensor of the same layout; calls share it, so that the floor needs little memory."""
+        key = (tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
+        if key not in self._tensors:
+            size = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, tensor.stride(), strict=True))
+            memory = torch.zeros(size, dtype=tensor.dtype, device=tensor.device)
+            memory = memory.normal_(std=0.02) if tensor.is_floating_point() else memory
+            self._tensors[key] = memory.as_strided(tensor.shape, tensor.stride())
+        return self._tensors[key]
+
+
+def _num_flops(func: Any, args: tuple[Any, ...], result: Any) -> int:
+    """Floating point operations of one call, by the formulas of torch's own counter."""
+    formula = flop_registry[func.overloadpacket]
+    return int(formula(*args, out_val=result))

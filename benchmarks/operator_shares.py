@@ -1,0 +1,62 @@
+"""Where the time of a step goes: the share of each kind of operator, from torch's profiler."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "linear", "gemm", "cutlass", "xmma"),
+    "convolutions": ("convolution", "conv", "mkldnn_convolution"),
+    "attention": ("attention", "softmax", "flash", "fmha"),
+    "norms": ("layer_norm", "batch_norm", "native_layer", "native_batch"),
+    "farthest point sampling": ("jointmae", "sample_cloud"),
+    "neighbours": ("topk", "sort", "min", "max", "argmin"),
+    "gathers and sums by index": ("index", "gather", "scatter", "embedding"),
+    "optimizer": ("adam", "optimizer"),
+    "copies": ("copy", "cat", "contiguous", "clone", "memcpy", "memset", "fill", "zero", "stack"),
+}
+"""Kind of operator to parts of its name; the first kind that fits counts, the rest is pointwise."""
+
+
+def kind_of(name: str) -> str:
+    """Kind of an operator or kernel.
+
+    Args:
+        name (`str`):
+            Such as `"aten::addmm"`.
+
+    Returns:
+        `str`: A key of `KINDS`, or `"pointwise"`.
+    """
+    plain = name.removeprefix("aten::").lower().strip("_")
+    for kind, parts in KINDS.items():
+        if any(part in plain if len(part) > 3 else plain.split("_")[0] == part for part in parts):
+            return kind
+    return "pointwise"
+
+
+def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
+    """Profile one call.
+
+    Args:
+        step (`Callable[[], Any]`):
+            What to profile; should have been called before.
+
+    Returns:
+        `dict[str, float]`: Kind of operator to its share of the time of all, on CUDA of the kernels, largest first.
+    """
+    is_cuda = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
+    with profile(activities=activities) as profiler:
+        step()
+    times: dict[str, float] = defaultdict(float)
+    for event in profiler.key_averages():
+        is_kernel = event.device_type == torch.autograd.DeviceType.CUDA
+        if is_kernel == is_cuda:
+            times[kind_of(event.key)] += event.self_device_time_total if is_cuda else event.self_cpu_time_total
+    total = sum(times.values())
+    return {kind: round(time / total, 4) for kind, time in sorted(times.items(), key=lambda item: -item[1])}

@@ -1,0 +1,107 @@
+"""Every benchmark at a tiny size: it runs, measures what it says, and writes it."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks import (
+    bm_chamfer_distance,
+    bm_classification_latency,
+    bm_farthest_point_sampling,
+    bm_neighbors,
+    bm_projection,
+    bm_step_parts,
+    bm_training_step,
+)
+from benchmarks.clouds import make_clouds
+from benchmarks.matrix_products import MatrixProducts
+from benchmarks.operator_shares import kind_of, operator_shares
+from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
+
+
+STEP = ["--batch_size=2", "--num_points=256", "--num_layers=1", "--image_size=32", "--num_rounds=1"]
+
+
+def run(benchmark, subject, flags, output_dir):
+    benchmark.main([*flags, "--output_dir", str(output_dir)])
+    content = json.loads((output_dir / f"{subject}.json").read_text(encoding="utf-8"))
+    assert all(rate > 0 for measurement in content["measurements"] for rate in measurement["rates"])
+    return [measurement["name"] for measurement in content["measurements"]]
+
+
+def test_farthest_point_sampling_is_measured(tmp_path):
+    flags = ["--batch_size=2", "--num_points=64", "--num_samples=8", "--num_rounds=1"]
+    assert len(run(bm_farthest_point_sampling, "farthest_point_sampling", flags, tmp_path)) == 3
+
+
+def test_textbook_loop_picks_what_ours_picks():
+    points = make_clouds(3, 128)
+    expected = farthest_point_sample(points, 16, torch.zeros(3, dtype=torch.long))
+    assert torch.equal(bm_farthest_point_sampling.sample_by_the_textbook(points, 16), expected)
+
+
+def test_chamfer_distance_is_measured(tmp_path):
+    flags = ["--num_clouds=1", "--num_points=32", "--num_groups=2", "--group_size=4", "--num_rounds=1"]
+    assert len(run(bm_chamfer_distance, "chamfer_distance", flags, tmp_path)) == 4
+
+
+@pytest.mark.parametrize("form", ["by_cdist", "by_exact_cdist", "by_expanded_form"])
+def test_forms_of_neighbors_agree(form):
+    points = make_clouds(2, 64)
+    found = getattr(bm_neighbors, form)(points[:, :8], points, 4).sort(dim=-1).values
+    assert torch.equal(found, bm_neighbors.k_nearest_neighbors(points[:, :8], points, 4).sort(dim=-1).values)
+
+
+def test_parts_of_a_step_are_measured(tmp_path):
+    names = run(bm_step_parts, "step_parts", STEP, tmp_path)
+    assert {"3D embedding", "encoder, products alone", "projection of the reconstruction"} <= set(names)
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_measured(tmp_path):
+    assert run(bm_training_step, "training_step", STEP, tmp_path)[1:] == ["eager", "compiled"]
+
+
+@pytest.mark.slow
+def test_compiled_benchmarks_are_measured(tmp_path):
+    small = ["--num_points=256", "--num_rounds=1"]
+    assert len(run(bm_neighbors, "neighbors", [*small, "--batch_size=2"], tmp_path)) == 5
+    assert len(run(bm_projection, "projection", [*small, "--batch_size=1", "--image_size=32"], tmp_path)) == 4
+    flags = [*small, "--num_layers=1", "--num_calls=1"]
+    assert len(run(bm_classification_latency, "classification_latency", flags, tmp_path)) == 4
+
+
+def test_matrix_products_are_recorded_forward_and_backward():
+    weight, values = torch.rand(3, 5, requires_grad=True), torch.rand(7, 3)
+    with MatrixProducts() as products:
+        (values @ weight).sum().backward()
+    assert (products.num_flops, products.run()) == (2 * 2 * 7 * 3 * 5, 2)
+
+
+def test_matrix_products_keep_convolutions():
+    layer = torch.nn.Conv2d(2, 4, 3, padding=1)
+    with MatrixProducts() as products:
+        layer(torch.rand(1, 2, 8, 8)).sum().backward()
+    assert products.run() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("aten::addmm", "matrix products"),
+        ("aten::native_layer_norm_backward", "norms"),
+        ("aten::index_select", "gathers and sums by index"),
+        ("aten::minimum", "pointwise"),
+        ("aten::min", "neighbours"),
+        ("jointmae::farthest_point_sample", "farthest point sampling"),
+        ("aten::gelu", "pointwise"),
+    ],
+)
+def test_operators_are_told_apart(name, kind):
+    assert kind_of(name) == kind
+
+
+def test_operator_shares_sum_to_one():
+    shares = operator_shares(lambda: torch.rand(64, 64) @ torch.rand(64, 64))
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
