@@ -88,7 +88,7 @@ def main() -> None:
     pre_training, output_dir = read_pre_training(checkpoint), Path(training.output_dir)
     described = recipe.describe(training, script.build_config(recipe, checkpoint)) | {"classifier": script.classifier}
     run = {**described, "corpus": corpus.corpus_name, "options": corpus.options, "checkpoint": pre_training.checkpoint}
-    folds = MeasuredFolds(output_dir / "folds.json", run)
+    folds = MeasuredFolds(output_dir / "folds.json", run, training.should_save)
     settings = [
         (ways, shots, fold)
         for ways in script.num_ways

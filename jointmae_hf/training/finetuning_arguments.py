@@ -157,10 +157,10 @@ def parse_fine_tuning_arguments(
     Returns:
         `tuple`: Flags of the script, of the corpus and of the training, and the recipe.
     """
-    own_flags: tuple[Any, ...] = (script_class, CorpusArguments)
+    own_flags: list[Any] = [script_class, CorpusArguments]
     first_parser = HfArgumentParser(own_flags, add_help=False)
     script, corpus, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
-    parser = HfArgumentParser(own_flags + (TrainingArguments,))
+    parser = HfArgumentParser([*own_flags, TrainingArguments])
     try:
         script.adjust(corpus)
         recipe = choose_recipe(task, script.recipe, str(corpus.dataset)).with_augmentation(script.augmentation)

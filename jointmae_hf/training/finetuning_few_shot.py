@@ -110,12 +110,15 @@ class MeasuredFolds:
             The file; its folder is made.
         run (`Mapping[str, Any]`):
             What the accuracies depend on, as JSON can hold it.
+        is_written (`bool`, *optional*, defaults to `True`):
+            Whether this process writes the file, that is the main one.
 
     Raises:
         ValueError: If the file holds folds of another run.
     """
 
-    def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any], is_written: bool = True) -> None:
+        self.is_written = is_written
         self.path, self.run = Path(path), json.loads(json.dumps(dict(run)))
         self._accuracies: dict[str, dict[str, float]] = {}
         if self.path.is_file():
@@ -137,6 +140,8 @@ class MeasuredFolds:
     def add(self, setting: str, fold: int, accuracy: float) -> None:
         """Keep the accuracy of a fold, whole or not at all."""
         self._accuracies.setdefault(setting, {})[str(fold)] = accuracy
+        if not self.is_written:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         temporary.write_text(json.dumps({"run": self.run, "accuracies": self._accuracies}, indent=2) + "\n", "utf-8")

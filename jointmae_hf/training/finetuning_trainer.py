@@ -51,8 +51,9 @@ class ClassificationTrainer(PointCloudTrainer):
             points, _, _ = self._transformed(model, inputs)
             outputs = model(points=points, **labels)
         loss = outputs["loss"]
-        if model.training and self.label_smoother is not None:
-            loss = self.label_smoother(outputs, {"labels": labels["labels"]})
+        if model.training and self.args.label_smoothing_factor:
+            logits, targets = outputs["logits"].flatten(0, -2), labels["labels"].flatten()
+            loss = nn.functional.cross_entropy(logits, targets, label_smoothing=self.args.label_smoothing_factor)
         return (loss, outputs) if return_outputs else loss
 
     def measure(
