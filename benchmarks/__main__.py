@@ -12,6 +12,7 @@ from . import (
     bm_projection,
     bm_step_parts,
     bm_training_step,
+    numerics,
 )
 
 
@@ -24,6 +25,7 @@ BENCHMARKS = (
     bm_training_step,
     bm_classification_latency,
     bm_data_loading,
+    numerics,
 )
 
 

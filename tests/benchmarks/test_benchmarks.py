@@ -13,6 +13,7 @@ from benchmarks import (
     bm_projection,
     bm_step_parts,
     bm_training_step,
+    numerics,
 )
 from benchmarks.clouds import make_clouds
 from benchmarks.matrix_products import MatrixProducts
@@ -105,3 +106,15 @@ def test_operators_are_told_apart(name, kind):
 def test_operator_shares_sum_to_one():
     shares = operator_shares(lambda: torch.rand(64, 64) @ torch.rand(64, 64))
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_numerics_show_where_autocast_loses_neighbours(tmp_path):
+    numerics.main(["--num_clouds=2", "--num_points=256", "--num_samples=64", "--output_dir", str(tmp_path)])
+    table = json.loads((tmp_path / "numerics.json").read_text(encoding="utf-8"))["table"]
+    assert table["`k_nearest_neighbors`"]["bfloat16 autocast"] == 1.0
+    assert table["neighbours by the expanded form"]["bfloat16 autocast"] < 0.99
+
+
+def test_agreement_of_neighbours_does_not_depend_on_their_order():
+    assert numerics.agreement(torch.tensor([[[1, 2]]]), torch.tensor([[[2, 1]]])) == 1.0
+    assert numerics.agreement(torch.tensor([[1, 2]]), torch.tensor([[2, 1]])) == 0.0

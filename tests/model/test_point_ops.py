@@ -50,6 +50,32 @@ def test_k_nearest_neighbors_equals_naive_loop(make_cloud, seed):
     assert indices[0].tolist() == expected
 
 
+def test_k_nearest_neighbors_is_the_same_under_autocast(make_cloud):
+    points = make_cloud(2, 300)
+    expected = k_nearest_neighbors(points[:, :32], points, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(k_nearest_neighbors(points[:, :32], points, 8), expected)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_k_nearest_neighbors_is_the_same_when_matrix_products_are_coarse(make_cloud, precision):
+    points, before = make_cloud(2, 300), torch.get_float32_matmul_precision()
+    expected = k_nearest_neighbors(points[:, :32].double(), points.double(), 8)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert torch.equal(k_nearest_neighbors(points[:, :32], points, 8), expected)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_k_nearest_neighbors_is_the_same_when_compiled(make_cloud, backend):
+    points = make_cloud(2, 300)
+    compiled = torch.compile(k_nearest_neighbors, fullgraph=True, backend=backend)
+    expected = k_nearest_neighbors(points[:, :32], points, 8)
+    assert torch.equal(compiled(points[:, :32], points, 8), expected)
+
+
 def test_k_nearest_neighbors_keeps_to_valid_points(make_cloud):
     points = make_cloud(2, 100)
     is_valid = torch.rand(2, 100) < 0.3
