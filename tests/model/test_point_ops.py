@@ -50,13 +50,6 @@ def test_k_nearest_neighbors_equals_naive_loop(make_cloud, seed):
     assert indices[0].tolist() == expected
 
 
-def test_k_nearest_neighbors_is_the_same_under_autocast(make_cloud):
-    points = make_cloud(2, 300)
-    expected = k_nearest_neighbors(points[:, :32], points, 8)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(k_nearest_neighbors(points[:, :32], points, 8), expected)
-
-
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_k_nearest_neighbors_is_the_same_when_matrix_products_are_coarse(make_cloud, precision):
     points, before = make_cloud(2, 300), torch.get_float32_matmul_precision()
