@@ -160,7 +160,8 @@ def parse_fine_tuning_arguments(
     own_flags: list[Any] = [script_class, CorpusArguments]
     first_parser = HfArgumentParser(own_flags, add_help=False)
     script, corpus, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
-    parser = HfArgumentParser([*own_flags, TrainingArguments])
+    all_flags: list[Any] = [*own_flags, TrainingArguments]
+    parser = HfArgumentParser(all_flags)
     try:
         script.adjust(corpus)
         recipe = choose_recipe(task, script.recipe, str(corpus.dataset)).with_augmentation(script.augmentation)
