@@ -40,6 +40,7 @@ def test_paper_value_finds_the_method_of_the_table():
         {"split": "validation"},
         {"dataset": "ldraw"},
         {"name": "class_accuracy"},
+        {"num_test": 1000},
     ],
 )
 def test_paper_value_is_none_where_the_paper_measured_something_else(change):
