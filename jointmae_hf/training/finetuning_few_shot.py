@@ -113,6 +113,8 @@ class MeasuredFolds:
         is_written (`bool`, *optional*, defaults to `True`):
             Whether this process writes the file, that is the main one.
 
+    `seconds` is the time that all folds took together, those of earlier starts too.
+
     Raises:
         ValueError: If the file holds folds of another run.
     """
@@ -121,6 +123,7 @@ class MeasuredFolds:
         self.is_written = is_written
         self.path, self.run = Path(path), json.loads(json.dumps(dict(run)))
         self._accuracies: dict[str, dict[str, float]] = {}
+        self.seconds = 0.0
         if self.path.is_file():
             content = json.loads(self.path.read_text(encoding="utf-8"))
             differing = sorted(
@@ -131,20 +134,22 @@ class MeasuredFolds:
                     f"`output_dir` must hold folds of this run or none, got others in {self.path.name}: they differ in "
                     f"{', '.join(differing)}. Choose another folder."
                 )
-            self._accuracies = content["accuracies"]
+            self._accuracies, self.seconds = content["accuracies"], content["seconds"]
 
     def get(self, setting: str, fold: int) -> float | None:
         """Return the accuracy of a fold, or `None` where it has not been measured."""
         return self._accuracies.get(setting, {}).get(str(fold))
 
-    def add(self, setting: str, fold: int, accuracy: float) -> None:
-        """Keep the accuracy of a fold, whole or not at all."""
+    def add(self, setting: str, fold: int, accuracy: float, seconds: float = 0.0) -> None:
+        """Keep the accuracy of a fold and the seconds it took, whole or not at all."""
+        self.seconds += seconds
         self._accuracies.setdefault(setting, {})[str(fold)] = accuracy
         if not self.is_written:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(json.dumps({"run": self.run, "accuracies": self._accuracies}, indent=2) + "\n", "utf-8")
+        content = {"run": self.run, "seconds": self.seconds, "accuracies": self._accuracies}
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         os.replace(temporary, self.path)
 
     def mean_and_std(self, setting: str) -> tuple[float, float | None]:

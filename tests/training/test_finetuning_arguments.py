@@ -50,10 +50,11 @@ def test_parts_of_a_corpus_without_parts_are_refused():
 def test_measured_folds_go_on_after_an_interruption(tmp_path):
     path = tmp_path / "run" / "folds.json"
     folds = MeasuredFolds(path, {"seed": 1})
-    folds.add("5-way 10-shot", 0, 0.5)
-    folds.add("5-way 10-shot", 1, 0.7)
+    folds.add("5-way 10-shot", 0, 0.5, seconds=2.0)
+    folds.add("5-way 10-shot", 1, 0.7, seconds=1.5)
     again = MeasuredFolds(path, {"seed": 1})
     assert (again.get("5-way 10-shot", 1), again.get("5-way 10-shot", 2)) == (0.7, None)
+    assert again.seconds == 3.5
     mean, std = again.mean_and_std("5-way 10-shot")
     assert (mean, std) == (pytest.approx(60.0), pytest.approx(200**0.5))
 
