@@ -1,17 +1,24 @@
 """Fast samples for a torch `DataLoader`: views over the Arrow columns of a corpus, nothing is decoded."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import numpy as np
-import pyarrow as pa
 import torch
+
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
 
 
 def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Values and row bounds of one chunk, without a copy; nested lists are joined per row."""
+    import pyarrow as pa
+
     storage = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
     if storage.null_count or not pa.types.is_list(storage.type):
         raise ValueError(f"`dataset` column `{name}` must hold lists without nulls, got {storage.type}.")
@@ -45,7 +52,7 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
             Their positions in it.
     """
 
-    def __init__(self, dataset: "PointCloudDataset", indices: Sequence[int]) -> None:
+    def __init__(self, dataset: PointCloudDataset, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:
@@ -89,6 +96,8 @@ class PointCloudDataset(torch.utils.data.Dataset):
     """
 
     def __init__(self, dataset: datasets.Dataset, first_index: int = 0) -> None:
+        import datasets
+
         if not isinstance(dataset, datasets.Dataset):
             raise TypeError(f"`dataset` must be one split, a `datasets.Dataset`, got {type(dataset).__name__}.")
         if "points" not in dataset.column_names:

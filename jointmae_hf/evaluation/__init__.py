@@ -1,17 +1,25 @@
 """Measuring what a checkpoint is worth: features, linear probes, metrics and the file that keeps the results."""
 
-from .evaluate_metrics import PartIoU, PointCloudAccuracy
-from .features import POOLINGS, extract_features
-from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
-from .linear_probe import C_GRID, LinearProbeResult, linear_svm
-from .metrics import class_accuracies, classification_metrics, mean_class_accuracy, overall_accuracy
-from .paper_figures import PAPER_FIGURES, PaperFigure, paper_figure
-from .pre_training import PreTraining, read_pre_training
-from .probing import LeadingPoints, probe_encoder, sample_clouds
-from .results import Result, collect_run_facts, read_results, write_results
-from .segmentation_metrics import SegmentationScores, segmentation_scores, shape_iou
-from .tables import merge_seeds, paper_value, render_results
-from .voting import Voting, vote_logits
+from typing import TYPE_CHECKING
+
+from jointmae_hf.lazy_names import lazy_names
+
+
+if TYPE_CHECKING:
+    from .evaluate_metrics import PartIoU, PointCloudAccuracy
+    from .features import POOLINGS, extract_features
+    from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
+    from .linear_probe import C_GRID, LinearProbeResult, linear_svm
+    from .metrics import class_accuracies, classification_metrics, mean_class_accuracy, overall_accuracy
+    from .paper_figures import PAPER_FIGURES, PaperFigure, paper_figure
+    from .pre_training import PreTraining, read_pre_training
+    from .probing import LeadingPoints, probe_encoder, sample_clouds
+    from .results import Result, collect_run_facts, read_results, write_results
+    from .segmentation_metrics import SegmentationScores, segmentation_scores, shape_iou
+    from .tables import merge_seeds, paper_value, render_results
+    from .voting import Voting, vote_logits
+else:
+    __getattr__, __dir__ = lazy_names(__name__, __file__)
 
 
 __all__ = [

@@ -1,14 +1,19 @@
 """Few-shot classification: folds of N ways and K shots out of a labelled corpus."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 
 from jointmae_hf.data import PointCloudDataset
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 NUM_TEST_SHAPES = 20

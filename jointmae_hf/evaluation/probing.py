@@ -1,16 +1,21 @@
 """Linear probe of an encoder on clouds of a corpus: draw the clouds, extract features, fit the SVM."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, Transform
 
 from .features import extract_features
 from .linear_probe import LinearProbeResult, linear_svm
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def sample_clouds(

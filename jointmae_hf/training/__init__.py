@@ -1,32 +1,40 @@
 """Pre-training and fine-tuning: a thin layer over `transformers.Trainer`."""
 
-from .ablation_run import AblationStudy
-from .ablation_tables import paired_gains, render_ablation
-from .ablations import ABLATIONS, Ablation
-from .callbacks import LossProgressCallback
-from .demonstration import demonstration_checkpoint
-from .diagnostics import encoder_gradient_norms, reference_losses
-from .finetuning_arguments import FineTuningArguments, build_model, parse_fine_tuning_arguments
-from .finetuning_few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
-from .finetuning_parts import part_fields
-from .finetuning_recipes import FINE_TUNING_RECIPES, CloudSampling, FineTuningRecipe, choose_recipe
-from .finetuning_run import (
-    blank_result,
-    build_fine_tuning_trainer,
-    load_fine_tuning_corpus,
-    results_of,
-    save_run,
-    train_or_resume,
-    weights_to_measure,
-    write_fine_tuning_results,
-)
-from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
-from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
-from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained, training_defaults
-from .pretraining_trainer import JointMAETrainer, pretraining_noise
-from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
-from .scene_arguments import Scene, SceneArguments
-from .script_arguments import CorpusArguments, set_up_process
+from typing import TYPE_CHECKING
+
+from jointmae_hf.lazy_names import lazy_names
+
+
+if TYPE_CHECKING:
+    from .ablation_run import AblationStudy
+    from .ablation_tables import paired_gains, render_ablation
+    from .ablations import ABLATIONS, Ablation
+    from .callbacks import LossProgressCallback
+    from .demonstration import demonstration_checkpoint
+    from .diagnostics import encoder_gradient_norms, reference_losses
+    from .finetuning_arguments import FineTuningArguments, build_model, parse_fine_tuning_arguments
+    from .finetuning_few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
+    from .finetuning_parts import part_fields
+    from .finetuning_recipes import FINE_TUNING_RECIPES, CloudSampling, FineTuningRecipe, choose_recipe
+    from .finetuning_run import (
+        blank_result,
+        build_fine_tuning_trainer,
+        load_fine_tuning_corpus,
+        results_of,
+        save_run,
+        train_or_resume,
+        weights_to_measure,
+        write_fine_tuning_results,
+    )
+    from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
+    from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
+    from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained, training_defaults
+    from .pretraining_trainer import JointMAETrainer, pretraining_noise
+    from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
+    from .scene_arguments import Scene, SceneArguments
+    from .script_arguments import CorpusArguments, set_up_process
+else:
+    __getattr__, __dir__ = lazy_names(__name__, __file__)
 
 
 __all__ = [

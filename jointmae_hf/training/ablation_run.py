@@ -1,5 +1,7 @@
 """One row of an ablation: pre-train, save, probe by a linear SVM; finished rows are read, interrupted ones resumed."""
 
+from __future__ import annotations
+
 import copy
 import hashlib
 import json
@@ -8,9 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import DatasetDict
 from transformers import TrainingArguments, set_seed
 
 from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, probe_encoder, read_results, write_results
@@ -20,6 +21,10 @@ from .ablations import Ablation, fit_recipe
 from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained
 from .pretraining_trainer import JointMAETrainer
 from .recipes import PreTrainingRecipe
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 
 @dataclass(frozen=True)

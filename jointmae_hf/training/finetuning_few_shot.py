@@ -1,23 +1,29 @@
 """Few-shot classification fold by fold: fine-tuning or a linear SVM, resumable after any fold."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import DatasetDict
 from torch import Tensor
 from transformers import PreTrainedModel, TrainingArguments
 
-from jointmae_hf.data import PointCloudCollator, load_point_clouds
+from jointmae_hf.data import PointCloudCollator
 from jointmae_hf.evaluation import FewShotFold, FewShotSplit, as_fold, draw_fold, probe_encoder
 
 from .finetuning_recipes import CloudSampling, FineTuningRecipe
 from .finetuning_run import build_fine_tuning_trainer
-from .script_arguments import CorpusArguments
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from .script_arguments import CorpusArguments
 
 
 CLASSIFIERS = ("fine_tuning", "linear_svm")
@@ -49,6 +55,8 @@ def load_fold(
     if splits is not None:
         test = splits["test" if "test" in splits else "validation"]
         return draw_fold(splits["train"], test, num_ways, num_shots, fold, seed)
+    from jointmae_hf.data import load_point_clouds
+
     options = {**corpus.options, "num_ways": num_ways, "num_shots": num_shots, "fold": fold}
     parts = load_point_clouds(str(corpus.dataset), corpus.data_dir, **options)
     return as_fold(parts["train"], parts["test"])

@@ -1,13 +1,14 @@
 """Pieces of a fine-tuning run that scripts share: trainer, weights to measure, and what the run leaves."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import DatasetDict, concatenate_datasets
 from transformers import PreTrainedModel, TrainingArguments
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset
@@ -15,11 +16,16 @@ from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, write
 from jointmae_hf.evaluation.few_shot import FewShotSplit
 from jointmae_hf.model import JointMAEFeatureExtractor
 
-from .finetuning_arguments import FineTuningArguments
 from .finetuning_recipes import CloudSampling, FineTuningRecipe
 from .finetuning_trainer import ClassificationTrainer
 from .pretraining_run import last_whole_checkpoint
-from .script_arguments import CorpusArguments
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from .finetuning_arguments import FineTuningArguments
+    from .script_arguments import CorpusArguments
 
 
 def load_fine_tuning_corpus(
@@ -52,6 +58,8 @@ def load_fine_tuning_corpus(
         return splits
     if "test" not in splits:
         raise ValueError(f"`dataset` must have a test split to train on validation, got {sorted(splits)}.")
+    from datasets import DatasetDict, concatenate_datasets
+
     train = concatenate_datasets([splits["train"], splits["validation"]])
     return DatasetDict({"train": train, "test": splits["test"]})
 

@@ -1,10 +1,11 @@
 """Pieces of a pre-training run that scripts share: arguments, trainer, checkpoint, clouds of the linear SVM."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import DatasetDict
 from torch import Tensor
 from transformers import ProgressCallback, TrainingArguments
 
@@ -15,6 +16,10 @@ from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAE
 from .callbacks import LossProgressCallback
 from .pretraining_trainer import JointMAETrainer
 from .recipes import AUGMENTATIONS, PreTrainingRecipe
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 
 def training_defaults(recipe: PreTrainingRecipe) -> dict[str, Any]:
