@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
     from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
+    from .processes import check_num_processes, requested_processes, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
     from .scene_arguments import Scene, SceneArguments
     from .script_arguments import CorpusArguments, set_up_process
@@ -65,6 +66,7 @@ __all__ = [
     "build_fine_tuning_trainer",
     "build_model",
     "build_trainer",
+    "check_num_processes",
     "choose_recipe",
     "demonstration_checkpoint",
     "encoder_gradient_norms",
@@ -80,10 +82,12 @@ __all__ = [
     "probe_fold",
     "reference_losses",
     "render_ablation",
+    "requested_processes",
     "results_of",
     "save_pretrained",
     "save_run",
     "set_up_process",
+    "synchronize_batch_norm",
     "train_or_resume",
     "training_defaults",
     "weights_to_measure",

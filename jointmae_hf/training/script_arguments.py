@@ -12,6 +12,8 @@ from transformers import TrainingArguments, set_seed
 
 from jointmae_hf.data import load_point_clouds, load_splits
 
+from .processes import check_num_processes
+
 
 CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
 
@@ -77,14 +79,18 @@ class CorpusArguments:
 
 
 def set_up_process(training: TrainingArguments) -> None:
-    """Seed all generators and, on CPU, give the processes of this machine all of its cores.
+    """Check that as many processes run as were asked for, seed all generators and, on CPU, share out the cores.
 
     `accelerate launch` leaves each process one thread.
 
     Args:
         training (`transformers.TrainingArguments`):
             Arguments of the run.
+
+    Raises:
+        ValueError: If another number of processes was asked for, see [`check_num_processes`].
     """
+    check_num_processes(training)
     if training.device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
     set_seed(training.seed)
