@@ -84,7 +84,8 @@ def main() -> None:
     sampling = CloudSampling(clouds["train"], recipe, config.num_points, training.seed)
     set_up_process(training)  # the weights of the head do not depend on whether a checkpoint was trained before
     model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
-    trainer = build_fine_tuning_trainer(model, training, sampling, clouds["train"], clouds.get("validation"))
+    splits = clouds["train"], clouds.get("validation")
+    trainer = build_fine_tuning_trainer(model, training, sampling, *splits, sync_batch_norm=script.sync_batch_norm)
     train_or_resume(trainer)
 
     pre_training = read_pre_training(checkpoint)

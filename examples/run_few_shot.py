@@ -69,7 +69,7 @@ def measure_fold(
         encoder = build_model(JointMAEModel, config, checkpoint, add_2d_branch=False).to(training.device)
         return probe_fold(encoder, fold, recipe, config.num_points, training.seed)
     model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
-    return fine_tune_fold(model, training, fold, recipe)
+    return fine_tune_fold(model, training, fold, recipe, script.sync_batch_norm)
 
 
 def main() -> None:

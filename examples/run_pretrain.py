@@ -50,6 +50,7 @@ class ScriptArguments:
     )
     num_probe_test: int = field(default=800, metadata={"help": "Most held-out clouds of the linear SVM."})
     log_gradient_norms: bool = field(default=False, metadata={"help": "Log each loss's gradient at the encoder."})
+    sync_batch_norm: bool = field(default=False, metadata={"help": "Batch norm over all GPUs instead of each alone."})
 
 
 def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArguments, PreTrainingRecipe]:
@@ -133,7 +134,7 @@ def main() -> None:
     with training.main_process_first(desc="building the corpus"):
         sizes = {name: setting.value for name, setting in recipe.corpus.items()}
         corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
-    trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms)
+    trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms, script.sync_batch_norm)
     references = trainer.measure_references()
     resume = training.resume_from_checkpoint
     trainer.train(resume_from_checkpoint=True if resume == "True" else resume)

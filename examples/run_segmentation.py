@@ -89,6 +89,7 @@ def main() -> None:
         clouds["train"],
         clouds.get("validation"),
         SegmentationTrainer,
+        sync_batch_norm=script.sync_batch_norm,
         use_category=script.use_category,
     )
     train_or_resume(trainer)

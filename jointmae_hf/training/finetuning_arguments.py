@@ -34,6 +34,8 @@ class FineTuningArguments:
             Share of train to hold out where the corpus has no validation split.
         train_on_validation (`bool`, *optional*, defaults to `False`):
             Train on train and validation together, as papers do; the last epoch alone is measured then.
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Whether batch norm takes its statistics over all processes, see [`synchronize_batch_norm`].
     """
 
     model: str | None = field(
@@ -52,6 +54,7 @@ class FineTuningArguments:
     train_on_validation: bool = field(
         default=False, metadata={"help": "Train on validation too, as papers do; reports the last epoch alone."}
     )
+    sync_batch_norm: bool = field(default=False, metadata={"help": "Batch norm over all GPUs instead of each alone."})
 
     def __post_init__(self) -> None:
         try:

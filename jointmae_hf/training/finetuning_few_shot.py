@@ -87,7 +87,11 @@ def probe_fold(
 
 
 def fine_tune_fold(
-    model: PreTrainedModel, training: TrainingArguments, fold: FewShotFold, recipe: FineTuningRecipe
+    model: PreTrainedModel,
+    training: TrainingArguments,
+    fold: FewShotFold,
+    recipe: FineTuningRecipe,
+    sync_batch_norm: bool = False,
 ) -> float:
     """Fine-tune a model on a fold and measure the last epoch.
 
@@ -100,12 +104,14 @@ def fine_tune_fold(
             The fold.
         recipe ([`FineTuningRecipe`]):
             The recipe.
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Whether batch norm takes its statistics over all processes, see [`synchronize_batch_norm`].
 
     Returns:
         `float`: Accuracy on the test clouds, within [0, 1]. Papers take the epoch that is best on them instead.
     """
     sampling = CloudSampling(fold.train, recipe, model.config.num_points, training.seed)
-    trainer = build_fine_tuning_trainer(model, training, sampling, fold.train)
+    trainer = build_fine_tuning_trainer(model, training, sampling, fold.train, sync_batch_norm=sync_batch_norm)
     trainer.train()
     return float(trainer.measure(fold.test)["overall_accuracy"])
 

@@ -19,6 +19,7 @@ from jointmae_hf.model import JointMAEFeatureExtractor
 from .finetuning_recipes import CloudSampling, FineTuningRecipe
 from .finetuning_trainer import ClassificationTrainer
 from .pretraining_run import last_whole_checkpoint
+from .processes import synchronize_batch_norm
 
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def build_fine_tuning_trainer(
     train: PointCloudDataset | FewShotSplit,
     validation: PointCloudDataset | FewShotSplit | None = None,
     trainer_class: type[ClassificationTrainer] = ClassificationTrainer,
+    sync_batch_norm: bool = False,
     **options: Any,
 ) -> Any:
     """Build a trainer.
@@ -88,6 +90,8 @@ def build_fine_tuning_trainer(
             Samples to choose the epoch on.
         trainer_class (`type`, *optional*, defaults to [`ClassificationTrainer`]):
             Or [`SegmentationTrainer`].
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Whether batch norm takes its statistics over all processes, see [`synchronize_batch_norm`].
         options (`Any`, *optional*):
             Of the class.
 
@@ -95,7 +99,7 @@ def build_fine_tuning_trainer(
         [`ClassificationTrainer`]: The trainer.
 
     Raises:
-        ValueError: If no batch can be filled.
+        ValueError: If no batch can be filled, or batch norm is to be synchronized on CPU.
     """
     batch_size = training.train_batch_size * training.world_size
     if training.dataloader_drop_last and len(train) < batch_size:
@@ -103,7 +107,7 @@ def build_fine_tuning_trainer(
             f"`train` must fill a batch of {batch_size}, got {len(train)} clouds. Lower per_device_train_batch_size."
         )
     return trainer_class(
-        model=model,
+        model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
         train_dataset=train,
         eval_dataset=validation,

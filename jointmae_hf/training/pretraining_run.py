@@ -15,6 +15,7 @@ from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAE
 
 from .callbacks import LossProgressCallback
 from .pretraining_trainer import JointMAETrainer
+from .processes import synchronize_batch_norm
 from .recipes import AUGMENTATIONS, PreTrainingRecipe
 
 
@@ -47,6 +48,7 @@ def build_trainer(
     training: TrainingArguments,
     corpus: DatasetDict,
     log_gradient_norms: bool = False,
+    sync_batch_norm: bool = False,
 ) -> JointMAETrainer:
     """Build a model with random weights and its trainer; seed the generators before.
 
@@ -61,12 +63,15 @@ def build_trainer(
             Splits `train` and `validation`.
         log_gradient_norms (`bool`, *optional*, defaults to `False`):
             As in [`JointMAETrainer`].
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Whether batch norm takes its statistics over all processes, see [`synchronize_batch_norm`].
 
     Returns:
         [`JointMAETrainer`]: With a progress bar that shows the three losses, unless bars are off.
     """
+    model = JointMAEForPreTraining(config)
     trainer = JointMAETrainer(
-        model=JointMAEForPreTraining(config),
+        model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
         train_dataset=PointCloudDataset(corpus["train"]),
         eval_dataset=PointCloudDataset(corpus["validation"]),
