@@ -4,16 +4,19 @@ from .model_card import card_from_run, render_model_card
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_preset, facts_from_run
 from .published_files import write_remote_code
 from .publishing import publish
+from .releasing import add_results, release_checkpoint
 from .verification import verify_checkpoint
 
 
 __all__ = [
     "ModelCardFacts",
     "TrainingData",
+    "add_results",
     "card_from_run",
     "facts_from_preset",
     "facts_from_run",
     "publish",
+    "release_checkpoint",
     "render_model_card",
     "verify_checkpoint",
     "write_remote_code",

@@ -1,6 +1,7 @@
-"""The command line of the Hub: `python -m jointmae_hf.hub publish FOLDER OWNER/NAME`, and `cards`."""
+"""The command line of the Hub: `python -m jointmae_hf.hub publish FOLDER OWNER/NAME`, `release`, `results`, `cards`."""
 
 import argparse
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 from jointmae_hf.model.configuration_jointmae import PRESETS
 
 from .model_card import render_model_card
-from .model_card_facts import facts_from_preset
+from .model_card_facts import TrainingData, facts_from_preset
 from .publishing import publish
+from .releasing import add_results, release_checkpoint
 
 
 logger = logging.getLogger(__name__)
@@ -19,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the arguments.
 
     Returns:
-        `argparse.ArgumentParser`: Parser with the commands `publish` and `cards`.
+        `argparse.ArgumentParser`: Parser with the commands `publish`, `release`, `results` and `cards`.
     """
     parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub", description="Models on the Hugging Face Hub.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -28,6 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
     publishing.add_argument("repo_id", help="OWNER/NAME on the Hub, or NAME for your own")
     publishing.add_argument("--private", action="store_true", default=None, help="a new repository is private")
     publishing.add_argument("--tag", help="name of this version, such as v1.0")
+    releasing = commands.add_parser("release", help="make a checkpoint of bfloat16 weights from the output of a run")
+    releasing.add_argument("folder", help="output folder of a run")
+    releasing.add_argument("output_dir", help="new folder of the checkpoint")
+    releasing.add_argument("--training_data", help="JSON file: a list of objects with the fields of `TrainingData`")
+    measured = commands.add_parser("results", help="add what was measured to a checkpoint and to its card")
+    measured.add_argument("folder", help="folder of the checkpoint")
+    measured.add_argument("files", nargs="+", help="results.json of the runs that measured it")
     cards = commands.add_parser("cards", help="write the card of each configuration whose weights are not released")
     cards.add_argument("--output_dir", default="model_cards", help="folder of the cards, by default model_cards")
     return parser
@@ -51,6 +60,24 @@ def write_preset_cards(output_dir: str | Path) -> list[Path]:
     return written
 
 
+def read_training_data(path: str | None) -> list[TrainingData] | None:
+    """Read what weights have seen, with its terms.
+
+    Args:
+        path (`str`, *optional*):
+            JSON file, a list of objects with the fields of [`TrainingData`].
+
+    Returns:
+        `list[TrainingData]`, *optional*: Its content; `None` without a file.
+
+    Raises:
+        TypeError: If an object has a field that [`TrainingData`] has not, or lacks `name`.
+    """
+    if path is None:
+        return None
+    return [TrainingData(**data) for data in json.loads(Path(path).read_text(encoding="utf-8"))]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command.
 
@@ -63,6 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.command == "publish":
         address = publish(options.folder, options.repo_id, private=options.private, tag=options.tag)
         logger.info("published: %s", address)
+    elif options.command == "release":
+        released = release_checkpoint(options.folder, options.output_dir, read_training_data(options.training_data))
+        logger.info("released: %s", released)
+    elif options.command == "results":
+        add_results(options.folder, options.files)
+        logger.info("card: %s", Path(options.folder) / "README.md")
     else:
         logger.info("written: %s", ", ".join(str(path) for path in write_preset_cards(options.output_dir)))
 
