@@ -34,7 +34,6 @@ from jointmae_hf.training import (
     results_of,
     save_run,
     set_up_process,
-    train_or_resume,
     weights_to_measure,
 )
 
@@ -86,7 +85,7 @@ def main() -> None:
     model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
     splits = clouds["train"], clouds.get("validation")
     trainer = build_fine_tuning_trainer(model, training, sampling, *splits, sync_batch_norm=script.sync_batch_norm)
-    train_or_resume(trainer)
+    trainer.train(training.resume_from_checkpoint)
 
     pre_training = read_pre_training(checkpoint)
     blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)

@@ -136,8 +136,7 @@ def main() -> None:
         corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
     trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms, script.sync_batch_norm)
     references = trainer.measure_references()
-    resume = training.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if resume == "True" else resume)
+    trainer.train(training.resume_from_checkpoint)
     losses = {name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name}
     if not training.should_save:
         return

@@ -32,7 +32,6 @@ from jointmae_hf.training import (
     results_of,
     save_run,
     set_up_process,
-    train_or_resume,
     weights_to_measure,
 )
 
@@ -92,7 +91,7 @@ def main() -> None:
         sync_batch_norm=script.sync_batch_norm,
         use_category=script.use_category,
     )
-    train_or_resume(trainer)
+    trainer.train(training.resume_from_checkpoint)
 
     pre_training = read_pre_training(checkpoint)
     blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)

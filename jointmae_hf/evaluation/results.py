@@ -167,7 +167,7 @@ def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | N
     return {
         "commit": commit,
         "has_uncommitted_changes": None if commit is None else bool(_git("status", "--porcelain")),
-        "versions": _versions(),
+        "versions": installed_versions(),
         "hardware": {
             "cpu": _cpu_model(),
             "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -193,8 +193,12 @@ def _git(*arguments: str) -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
-def _versions() -> dict[str, str | None]:
-    """Return the versions of Python, of this package and of what it builds on; None for what is not installed."""
+def installed_versions() -> dict[str, str | None]:
+    """Versions of Python, of this package and of what it builds on.
+
+    Returns:
+        `dict[str, str | None]`: Name to version, `None` for what is not installed.
+    """
     own = getattr(sys.modules.get("jointmae_hf"), "__version__", None)  # A checkout need not be installed.
     versions: dict[str, str | None] = {"python": platform.python_version(), "jointmae_hf": own}
     for package in PACKAGES:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .ablation_tables import paired_gains, render_ablation
     from .ablations import ABLATIONS, Ablation
     from .callbacks import LossProgressCallback
+    from .checkpoint_folders import find_last_checkpoint, list_checkpoints
+    from .checkpoints import CheckpointError, seal_checkpoint, verify_checkpoint
     from .demonstration import demonstration_checkpoint
     from .diagnostics import encoder_gradient_norms, reference_losses
     from .finetuning_arguments import FineTuningArguments, build_model, parse_fine_tuning_arguments
@@ -22,18 +24,18 @@ if TYPE_CHECKING:
         load_fine_tuning_corpus,
         results_of,
         save_run,
-        train_or_resume,
         weights_to_measure,
         write_fine_tuning_results,
     )
     from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
-    from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained, training_defaults
+    from .pretraining_run import build_trainer, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
     from .processes import check_num_processes, requested_processes, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
     from .scene_arguments import Scene, SceneArguments
     from .script_arguments import CorpusArguments, set_up_process
+    from .sealed_trainer import SealedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
 
@@ -47,6 +49,7 @@ __all__ = [
     "RECIPES",
     "Ablation",
     "AblationStudy",
+    "CheckpointError",
     "ClassificationTrainer",
     "CloudSampling",
     "CorpusArguments",
@@ -60,6 +63,7 @@ __all__ = [
     "Recipe",
     "Scene",
     "SceneArguments",
+    "SealedTrainer",
     "SegmentationTrainer",
     "Setting",
     "blank_result",
@@ -70,8 +74,9 @@ __all__ = [
     "choose_recipe",
     "demonstration_checkpoint",
     "encoder_gradient_norms",
+    "find_last_checkpoint",
     "fine_tune_fold",
-    "last_whole_checkpoint",
+    "list_checkpoints",
     "load_fine_tuning_corpus",
     "load_fold",
     "paired_gains",
@@ -86,10 +91,11 @@ __all__ = [
     "results_of",
     "save_pretrained",
     "save_run",
+    "seal_checkpoint",
     "set_up_process",
     "synchronize_batch_norm",
-    "train_or_resume",
     "training_defaults",
+    "verify_checkpoint",
     "weights_to_measure",
     "write_fine_tuning_results",
 ]

@@ -18,7 +18,8 @@ from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, probe
 from jointmae_hf.model import JointMAEConfig
 
 from .ablations import Ablation, fit_recipe
-from .pretraining_run import build_trainer, last_whole_checkpoint, probe_clouds, save_pretrained
+from .checkpoint_folders import list_checkpoints
+from .pretraining_run import build_trainer, probe_clouds, save_pretrained
 from .pretraining_trainer import JointMAETrainer
 from .recipes import PreTrainingRecipe
 
@@ -135,8 +136,7 @@ class AblationStudy:
         trainer = build_trainer(self.config(ablation), self.recipe, training, self.corpus)
         losses = {}
         if ablation.is_pretrained:
-            checkpoint = last_whole_checkpoint(folder)
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer.train(resume_from_checkpoint=bool(list_checkpoints(folder)))
             losses = {
                 name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name
             }

@@ -16,9 +16,9 @@ from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, write
 from jointmae_hf.evaluation.few_shot import FewShotSplit
 from jointmae_hf.model import JointMAEFeatureExtractor
 
+from .checkpoints import verify_checkpoint
 from .finetuning_recipes import CloudSampling, FineTuningRecipe
 from .finetuning_trainer import ClassificationTrainer
-from .pretraining_run import last_whole_checkpoint
 from .processes import synchronize_batch_norm
 
 
@@ -118,20 +118,6 @@ def build_fine_tuning_trainer(
     )
 
 
-def train_or_resume(trainer: ClassificationTrainer) -> None:
-    """Train, from the last checkpoint where `--resume_from_checkpoint True` asks for it.
-
-    Args:
-        trainer ([`ClassificationTrainer`]):
-            The trainer.
-    """
-    resume: Any = trainer.args.resume_from_checkpoint
-    if resume == "True":
-        checkpoint = last_whole_checkpoint(Path(str(trainer.args.output_dir)))
-        resume = None if checkpoint is None else str(checkpoint)
-    trainer.train(resume_from_checkpoint=resume)
-
-
 def weights_to_measure(trainer: ClassificationTrainer) -> Iterator[tuple[str, str]]:
     """Give the trainer each of the weights that results are reported for: the last ones, then the best on validation.
 
@@ -145,6 +131,7 @@ def weights_to_measure(trainer: ClassificationTrainer) -> Iterator[tuple[str, st
     yield "last epoch", "last epoch"
     best = trainer.state.best_model_checkpoint
     if best is not None:
+        verify_checkpoint(Path(best))
         trainer.unwrapped_model.load_state_dict(type(trainer.unwrapped_model).from_pretrained(best).state_dict())
         yield "best epoch", f"best {trainer.args.metric_for_best_model} on validation"
 

@@ -6,16 +6,17 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
 
 from jointmae_hf.data import Normalize, Transform
+
+from .sealed_trainer import SealedTrainer
 
 
 EVALUATION_EPOCH = 2**31 - 1
 """Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
 
 
-class PointCloudTrainer(Trainer):
+class PointCloudTrainer(SealedTrainer):
     """`transformers.Trainer` for batches of `points` and `index`, which are transformed on the device.
 
     Args:
@@ -55,11 +56,6 @@ class PointCloudTrainer(Trainer):
             for name, parameter in model.named_parameters()
             if parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
         ]
-
-    @property
-    def unwrapped_model(self) -> Any:
-        """`PreTrainedModel`: The model without the wrappers of distributed training and compilation."""
-        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
     def _transformed(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, int, Tensor]:
         """Transformed points of a batch, with the epoch and the index that their random numbers depend on."""

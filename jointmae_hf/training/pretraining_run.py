@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,26 +130,3 @@ def probe_clouds(
     train = sample_clouds(corpus["train"], max_train, num_points, seed, rotation)
     test = sample_clouds(corpus[held_out], max_test, num_points, seed + 1, rotation)
     return train, test, held_out
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """Find the newest checkpoint of an interrupted run that was written to its end.
-
-    Args:
-        folder (`pathlib.Path`):
-            Output folder of the run; it need not exist.
-
-    Returns:
-        `pathlib.Path`, *optional*: A folder `checkpoint-<step>`, or `None` where there is none.
-    """
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    return next((path for path in reversed(checkpoints) if _is_whole(path)), None)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether the file that the trainer writes last is there, and was written to its end."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return True

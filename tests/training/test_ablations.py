@@ -13,7 +13,7 @@ from jointmae_hf.training import (
     RECIPES,
     Ablation,
     AblationStudy,
-    last_whole_checkpoint,
+    find_last_checkpoint,
     paired_gains,
     render_ablation,
     training_defaults,
@@ -103,7 +103,7 @@ def test_interrupted_row_resumes_to_the_same_weights(build_study):
     for name in ("results.json", "model.safetensors"):
         (folder / name).unlink()
     (folder / "checkpoint-2" / "trainer_state.json").write_text("{", encoding="utf-8")  # killed while writing
-    assert last_whole_checkpoint(folder) == folder / "checkpoint-1"
+    assert find_last_checkpoint(folder) == folder / "checkpoint-1"
     assert build_study().measure(row, seed=1) == first
     assert (folder / "model.safetensors").read_bytes() == weights
 
