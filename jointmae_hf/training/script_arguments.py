@@ -81,7 +81,7 @@ class CorpusArguments:
 def set_up_process(training: TrainingArguments) -> None:
     """Check that as many processes run as were asked for, seed all generators and, on CPU, share out the cores.
 
-    `accelerate launch` leaves each process one thread.
+    `accelerate launch` leaves each process one thread, and pinned memory is of use to an accelerator alone.
 
     Args:
         training (`transformers.TrainingArguments`):
@@ -93,4 +93,5 @@ def set_up_process(training: TrainingArguments) -> None:
     check_num_processes(training)
     if training.device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
+        training.dataloader_pin_memory = False
     set_seed(training.seed)

@@ -1,7 +1,8 @@
 import pytest
-from transformers import HfArgumentParser
+import torch
+from transformers import HfArgumentParser, TrainingArguments
 
-from jointmae_hf.training import CorpusArguments
+from jointmae_hf.training import CorpusArguments, set_up_process
 
 
 def parse(*flags):
@@ -38,3 +39,14 @@ def test_load_leaves_splits_as_they_are_when_told(tmp_path):
     arguments = parse("--dataset_options", f'{{"cache_dir": "{tmp_path}"}}')
     splits = arguments.load(0, None, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [60, 20, 20]
+
+
+def test_process_on_a_cpu_pins_no_memory_and_takes_all_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    training = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    num_threads = torch.get_num_threads()
+    try:
+        set_up_process(training)
+        assert (torch.get_num_threads(), training.dataloader_pin_memory) == (3, False)
+    finally:
+        torch.set_num_threads(num_threads)
