@@ -227,7 +227,9 @@ def bounding_sphere(points: Tensor) -> tuple[Tensor, Tensor]:
         of a cloud whose points all coincide is 1, so that dividing by it leaves the points at the origin.
     """
     center = points.mean(dim=1, keepdim=True)
-    radius = (points - center).square().sum(dim=-1, keepdim=True).amax(dim=1, keepdim=True).sqrt()
+    squared_radius = (points - center).square().sum(dim=-1, keepdim=True).amax(dim=1, keepdim=True)
     # What is left of coinciding points after subtracting their mean is rounding, not shape.
     rounding = 16 * torch.finfo(points.dtype).eps * points.abs().amax(dim=(1, 2), keepdim=True)
-    return center, torch.where(radius > rounding, radius, torch.ones_like(radius))
+    has_extent = squared_radius.detach().sqrt() > rounding
+    # The root comes last: that of zero has an infinite slope.
+    return center, torch.where(has_extent, squared_radius, torch.ones_like(squared_radius)).sqrt()

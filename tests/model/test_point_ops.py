@@ -238,6 +238,14 @@ def test_bounding_sphere_has_radius_one_when_all_points_coincide(value, num_poin
     assert radius.item() == 1.0
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+def test_bounding_sphere_has_a_finite_gradient_when_all_points_coincide(value):
+    points = torch.full((1, 4, 3), value, requires_grad=True)
+    center, radius = bounding_sphere(points)
+    ((points - center) / radius).square().sum().backward()
+    assert points.grad.isfinite().all()
+
+
 def test_bounding_sphere_keeps_a_small_radius_far_from_the_origin(make_cloud):
     _, radius = bounding_sphere(make_cloud(1) * 0.01 + 100)
     assert radius.item() == pytest.approx(0.01, rel=1e-2)
