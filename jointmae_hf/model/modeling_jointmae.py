@@ -29,7 +29,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring
+from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring, is_tracing
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -793,8 +793,16 @@ class JointMAEModel(JointMAEPreTrainedModel):
             raise ValueError("`view` must be given with `points` and `pixel_values`, got None.")
 
 
+# Squares of distances between larger coordinates overflow in float32, in which geometry runs.
+LARGEST_COORDINATE = 1e18
+
+
 def check_points(points: Tensor, num_centers: int) -> None:
-    """Raise unless `points` is a floating point `(batch_size, num_points, 3)` with enough points for the centres."""
+    """Raise unless `points` is a floating point `(batch_size, num_points, 3)` with enough points for the centres.
+
+    Values are checked on the CPU alone: to look at them on an accelerator would wait for it, and no graph holds the check.
+    There, NaN and infinity reach the outputs of their cloud.
+    """
     if not isinstance(points, Tensor) or not points.is_floating_point():
         got = points.dtype if isinstance(points, Tensor) else type(points).__name__
         raise TypeError(f"`points` must be a floating point tensor, got {got}. `JointMAEFeatureExtractor` converts.")
@@ -804,6 +812,19 @@ def check_points(points: Tensor, num_centers: int) -> None:
         raise ValueError(
             f"`points` must hold at least `num_groups[0]` points, got {points.shape[1]} and {num_centers}. Sample "
             "more points or lower `num_groups`."
+        )
+    if points.device.type == "cpu" and not is_tracing(points):
+        check_coordinates(points.detach().to(torch.promote_types(points.dtype, torch.float32)))
+
+
+def check_coordinates(points: Tensor) -> None:
+    """Raise for the first point whose coordinates are NaN, infinite or too large to compute with."""
+    is_good = (points.abs() <= LARGEST_COORDINATE).all(dim=-1)
+    if not is_good.all():
+        cloud, row = (~is_good).nonzero()[0].tolist()
+        raise ValueError(
+            f"`points[{cloud}]` must be finite and at most {LARGEST_COORDINATE:g} in size, got "
+            f"{points[cloud, row].tolist()} at point {row}. `JointMAEFeatureExtractor` checks and normalises clouds."
         )
 
 
