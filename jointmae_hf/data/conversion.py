@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from huggingface_hub import HfApi
 
-from .dataset_card import write_dataset_card
+from .dataset_card import name_repository, write_dataset_card
 from .loading import load_point_clouds
+from .uploading import try_again, upload_in_one_commit
 
 
 MAX_SHARD_BYTES = 500_000_000
@@ -127,13 +128,16 @@ def _write_split(dataset: Dataset, split: str, folder: Path, max_shard_bytes: in
 
 
 def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = True, token: str | None = None) -> str:
-    """Upload a converted corpus to the Hub.
+    """Upload a converted corpus to the Hub in one commit: after a fault it is complete or not there.
+
+    Parquet of an older upload that the new one does not have goes in the same commit. The card that travels names the
+    repository; the folder is not changed.
 
     Args:
         folder (`str` or `os.PathLike`):
             What `convert_to_parquet` wrote.
         repo_id (`str`):
-            Data set on the Hub, `"owner/name"`.
+            Data set on the Hub, `"owner/name"`, or `"name"` for your own.
         private (`bool`, *optional*, defaults to `True`):
             Whether it must be private; few corpora may be handed on. A public one that exists is refused then.
         token (`str`, *optional*):
@@ -144,20 +148,17 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = T
 
     Raises:
         ValueError: If `folder` holds no converted corpus, or the data set exists and is public against `private`.
+        ConnectionError: If the Hub could not be reached several times.
     """
-    folder = Path(folder)
-    if not (folder / "README.md").is_file() or not any(folder.glob("data/*.parquet")):
+    folder, api = Path(folder), HfApi(token=token)
+    paths = sorted(folder.glob("data/*.parquet"))
+    if not (folder / "README.md").is_file() or not paths:
         raise ValueError(f"`folder` must hold README.md and data/*.parquet, got {folder}. Convert a corpus first.")
-    api = HfApi(token=token)
-    repository = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-    if private and not api.repo_info(repository.repo_id, repo_type="dataset").private:
-        raise ValueError(
-            f"`repo_id` must be private, got {repository.repo_id}, which is public. Pass `private=False`."
-        )
-    return api.upload_folder(
-        repo_id=repository.repo_id,
-        repo_type="dataset",
-        folder_path=folder,
-        allow_patterns=["README.md", "data/*.parquet"],
-        commit_message="Upload point clouds",
-    ).commit_url
+    wish: dict[str, Any] = {"repo_type": "dataset", "private": private, "exist_ok": True}
+    name = try_again(lambda: api.create_repo(repo_id, **wish), f"create {repo_id}").repo_id
+    if private and not try_again(lambda: api.repo_info(name, repo_type="dataset"), f"read {name}").private:
+        raise ValueError(f"`repo_id` must be private, got {name}, which is public. Pass `private=False`.")
+    card = name_repository((folder / "README.md").read_text(encoding="utf-8"), name)
+    files: dict[str, Path | bytes] = {f"data/{path.name}": path for path in paths}
+    files["README.md"] = card.encode()
+    return upload_in_one_commit(api, name, files, "Upload point clouds", ["data/*.parquet"], "dataset").commit_url

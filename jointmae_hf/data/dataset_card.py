@@ -12,6 +12,7 @@ from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
 
+_UNNAMED = "<this repository>"
 _HUB_LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -42,6 +43,21 @@ def write_dataset_card(name: str, splits: Mapping[str, Dataset], options: Mappin
         _origin(name, options),
     ]
     return f"---\n{_metadata(name, splits, num_bytes)}\n---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def name_repository(card: str, repo_id: str) -> str:
+    """Put the name of the repository into the usage of a card, which did not know it when it was written.
+
+    Args:
+        card (`str`):
+            From [`write_dataset_card`].
+        repo_id (`str`):
+            Data set on the Hub, `"owner/name"`.
+
+    Returns:
+        `str`: The card.
+    """
+    return card.replace(f'load_dataset("{_UNNAMED}"', f'load_dataset("{repo_id}"')
 
 
 def _first_line(text: str) -> str:
@@ -82,7 +98,7 @@ def _usage(splits: list[str]) -> str:
     """How to read it."""
     return (
         "```python\nfrom datasets import load_dataset\n\n"
-        f'{splits[0]} = load_dataset("<this repository>", split="{splits[0]}")  # also with streaming=True\n```'
+        f'{splits[0]} = load_dataset("{_UNNAMED}", split="{splits[0]}")  # also with streaming=True\n```'
     )
 
 

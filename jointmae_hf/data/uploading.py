@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -16,9 +16,6 @@ Answer = TypeVar("Answer")
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each new attempt."""
-
-REPLACED_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.py")
-"""Files of an older upload that go if the new one does not have them: other shards, code that is no more."""
 
 _NETWORK_PACKAGES = ("httpx", "httpx2", "httpcore", "httpcore2", "hf_xet")
 """Packages whose exceptions tell of the network; which one huggingface_hub uses depends on its version."""
@@ -56,8 +53,15 @@ def try_again(action: Callable[[], Answer], what: str) -> Answer:
     raise AssertionError("unreachable")
 
 
-def upload_in_one_commit(api: HfApi, repo_id: str, paths: list[Path], message: str) -> CommitInfo:
-    """Upload files to the top of a model repository.
+def upload_in_one_commit(
+    api: HfApi,
+    repo_id: str,
+    files: Mapping[str, Path | bytes],
+    message: str,
+    replaced: Sequence[str],
+    repo_type: str = "model",
+) -> CommitInfo:
+    """Upload files to a repository.
 
     A commit of the Hub is whole or not there. If its answer is lost, the next attempt finds nothing left to change and
     makes no second commit.
@@ -67,10 +71,15 @@ def upload_in_one_commit(api: HfApi, repo_id: str, paths: list[Path], message: s
             With endpoint and token.
         repo_id (`str`):
             Repository that exists, `"owner/name"`.
-        paths (`list[pathlib.Path]`):
-            Files.
+        files (`Mapping[str, pathlib.Path | bytes]`):
+            Name in the repository to file or content.
         message (`str`):
             Of the commit.
+        replaced (`Sequence[str]`):
+            Patterns of files that go, in the same commit, if they are of an older upload and the new one does not have
+            them, such as `"data/*.parquet"`. An asterisk stands for no slash.
+        repo_type (`str`, *optional*, defaults to `"model"`):
+            `"model"` or `"dataset"`.
 
     Returns:
         `CommitInfo`: The commit.
@@ -82,18 +91,20 @@ def upload_in_one_commit(api: HfApi, repo_id: str, paths: list[Path], message: s
 
     def commit() -> CommitInfo:
         # New objects for each attempt: they keep what the Hub said about the files.
-        additions = [CommitOperationAdd(path.name, path.resolve()) for path in paths]
-        deletions = [CommitOperationDelete(name) for name in _stale_files(api, repo_id, paths)]
-        return api.create_commit(repo_id, [*additions, *deletions], commit_message=message)
+        additions = [
+            CommitOperationAdd(name, content if isinstance(content, bytes) else content.resolve())
+            for name, content in files.items()
+        ]
+        present = api.list_repo_files(repo_id, repo_type=repo_type)
+        deletions = [CommitOperationDelete(name) for name in present if name not in files and _matches(name, replaced)]
+        return api.create_commit(repo_id, [*additions, *deletions], commit_message=message, repo_type=repo_type)
 
     return try_again(commit, f"commit to {repo_id}")
 
 
-def _stale_files(api: HfApi, repo_id: str, paths: list[Path]) -> list[str]:
-    """Files of an older upload that would be read together with the new ones."""
-    names = {path.name for path in paths}
-    others = [name for name in api.list_repo_files(repo_id) if name not in names and "/" not in name]
-    return [name for name in others if any(Path(name).match(pattern) for pattern in REPLACED_PATTERNS)]
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name in a repository is of one of the patterns, folder by folder."""
+    return any(name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern) for pattern in patterns)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -8,11 +8,15 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
+from jointmae_hf.data.uploading import try_again, upload_in_one_commit
+
 from .model_card import card_from_run
 from .published_files import check_contents, stage_files
-from .uploading import try_again, upload_in_one_commit
 from .verification import verify_checkpoint
 
+
+REPLACED_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.py")
+"""Files of an older upload that would be read together with the new ones: other shards, code that is no more."""
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\((?!https?://)([^)\s]+)\)")
 
@@ -70,7 +74,8 @@ def publish(
         if tag is not None:
             _check_tag(api, repo_id, tag)
         message = f"Upload {type(model).__name__}"
-        commit = upload_in_one_commit(api, repo_id, paths, message)
+        files = {path.name: path for path in paths}
+        commit = upload_in_one_commit(api, repo_id, files, message, REPLACED_PATTERNS)
     if tag is not None:
         # The answer may be lost and the tag set: to set it again is no error.
         marked: dict[str, Any] = {"tag": tag, "revision": commit.oid, "exist_ok": True}

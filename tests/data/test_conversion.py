@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from jointmae_hf.data import PointCloudDataset, conversion, load_point_clouds
 from jointmae_hf.data.conversion import convert_to_parquet, push_dataset
@@ -137,9 +138,12 @@ class FakeHub:
     def repo_info(self, repo_id, repo_type):
         return SimpleNamespace(private=self.is_private)
 
-    def upload_folder(self, **options):
-        self.calls.append(("upload_folder", options))
-        return SimpleNamespace(commit_url=f"https://hub/{options['repo_id']}")
+    def list_repo_files(self, repo_id, repo_type):
+        return [".gitattributes", "notes.parquet", "data/train-00001-of-00002.parquet"]
+
+    def create_commit(self, repo_id, operations, **options):
+        self.calls.append(("create_commit", options | {"operations": operations}))
+        return SimpleNamespace(commit_url=f"https://hub/{repo_id}")
 
 
 @pytest.fixture
@@ -149,13 +153,20 @@ def hub(monkeypatch):
     return fake
 
 
-def test_push_uploads_card_and_files_as_a_private_data_set(converted, hub):
+def test_push_makes_a_private_data_set_of_card_and_files(converted, hub):
     assert push_dataset(converted, "shapes") == "https://hub/me/shapes"
-    (_, created), (_, uploaded) = hub.calls
+    (_, created), (_, committed) = hub.calls
     assert created == {"repo_type": "dataset", "private": True, "exist_ok": True}
-    assert uploaded["repo_type"] == "dataset"
-    assert uploaded["folder_path"] == converted
-    assert uploaded["allow_patterns"] == ["README.md", "data/*.parquet"]
+    assert committed["repo_type"] == "dataset"
+    added = {change.path_in_repo for change in committed["operations"] if isinstance(change, CommitOperationAdd)}
+    assert added == {"README.md", *(f"data/{path.name}" for path in converted.glob("data/*.parquet"))}
+
+
+def test_push_removes_files_of_an_older_upload_that_would_be_read_too(converted, hub):
+    push_dataset(converted, "shapes")
+    changes = hub.calls[-1][1]["operations"]
+    removed = [change.path_in_repo for change in changes if isinstance(change, CommitOperationDelete)]
+    assert removed == ["data/train-00001-of-00002.parquet"]
 
 
 def test_push_refuses_a_public_data_set_unless_asked_for(converted, hub):

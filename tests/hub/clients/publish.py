@@ -50,7 +50,8 @@ def main(folder, *spoilt):
     sys.path.insert(0, str(Path(__file__).parent))
     import torch
 
-    from jointmae_hf.hub import publish, publishing, uploading
+    from jointmae_hf.data import uploading
+    from jointmae_hf.hub import publish, publishing
 
     torch.set_num_threads(1)
     uploading.WAITS = (0.0, 0.0, 0.0, 0.0)
@@ -66,9 +67,9 @@ def main(folder, *spoilt):
         outcomes[name] = outcome(lambda name=name: publish(run, f"tester/{name}"))
     (run / "modeling_of_old.py").write_text("old = 1\n", encoding="utf-8")
     api = uploading.HfApi()
-    old = [run / "modeling_of_old.py", run / "config.json", run / "reconstruction.png"]
+    old = {name: run / name for name in ("modeling_of_old.py", "config.json", "reconstruction.png")}
     api.create_repo("renewed")
-    uploading.upload_in_one_commit(api, "tester/renewed", old, "Upload what is old")
+    uploading.upload_in_one_commit(api, "tester/renewed", old, "Upload what is old", ())
     publish(run, "renewed")
     sys.stdout.write(json.dumps(outcomes) + "\n")
 
