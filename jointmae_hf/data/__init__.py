@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .modelnet40 import ModelNet40
     from .modelnet40_names import MODELNET10_CLASSES, MODELNET40_CLASSES
     from .modelnet_few_shot import ModelNetFewShot
+    from .point_cloud_arrays import PointCloudArrays, hold_out_clouds, read_point_cloud_arrays
     from .point_cloud_dataset import PointCloudDataset
     from .readers import POINT_CLOUD_SUFFIXES, read_point_cloud
     from .scanobjectnn import ScanObjectNN
@@ -51,6 +52,7 @@ __all__ = [
     "ModelNet40",
     "ModelNetFewShot",
     "Normalize",
+    "PointCloudArrays",
     "PointCloudCollator",
     "PointCloudDataset",
     "PointCloudFolder",
@@ -70,10 +72,12 @@ __all__ = [
     "counter_uniform",
     "generate_shape",
     "hold_out",
+    "hold_out_clouds",
     "load_point_clouds",
     "load_splits",
     "point_cloud_features",
     "point_cloud_table",
     "read_point_cloud",
+    "read_point_cloud_arrays",
     "stream_batches",
 ]

@@ -86,10 +86,10 @@ class PointCloudCollator:
         return np.arange(self.num_points) % size
 
 
-def _to_tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+def _to_tensors(batch: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Points in float32, everything else in int64."""
-    points = torch.from_numpy(batch.pop("points"))
-    return {"points": points} | {name: torch.from_numpy(values.astype(np.int64)) for name, values in batch.items()}
+    points = torch.as_tensor(batch.pop("points"))
+    return {"points": points} | {name: torch.as_tensor(values).long() for name, values in batch.items()}
 
 
 def _common_keys(samples: Sequence[dict[str, Any]]) -> set[str]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from .point_cloud_arrays import PointCloudArrays
+
 
 def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Values and row bounds of one chunk, without a copy; nested lists are joined per row."""
@@ -46,13 +48,13 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
     """Some samples of a `PointCloudDataset`, made one by one when they are asked for, or all at once by `stack`.
 
     Args:
-        dataset (`PointCloudDataset`):
+        dataset (`PointCloudDataset` or [`PointCloudArrays`]):
             Where they are from.
         indices (`Sequence[int]`):
             Their positions in it.
     """
 
-    def __init__(self, dataset: PointCloudDataset, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: PointCloudDataset | PointCloudArrays, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:
@@ -62,11 +64,11 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
         """Return one sample."""
         return self.dataset[self.indices[number]]
 
-    def stack(self) -> dict[str, np.ndarray]:
+    def stack(self) -> dict[str, Any]:
         """Copy all samples into one array for each key. All clouds of the corpus must have `dataset.num_points`.
 
         Returns:
-            `dict[str, np.ndarray]`: The keys of a sample, each with a leading dimension `batch_size`, in their types.
+            `dict[str, np.ndarray or torch.Tensor]`: The keys of a sample, each with a leading dimension `batch_size`, in their types.
 
         Raises:
             IndexError: If a position lies outside the dataset.
