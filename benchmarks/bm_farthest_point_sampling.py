@@ -31,9 +31,10 @@ class Sizes:
 def sample_by_the_textbook(points: Tensor, num_samples: int) -> Tensor:
     """PointNet++'s algorithm as it is usually written in PyTorch, from the first point."""
     batch_size, num_points, _ = points.shape
-    indices = torch.zeros(batch_size, num_samples, dtype=torch.long)
-    nearest = torch.full((batch_size, num_points), torch.inf, dtype=points.dtype)
-    current, batch = torch.zeros(batch_size, dtype=torch.long), torch.arange(batch_size)
+    device = points.device
+    indices = torch.zeros(batch_size, num_samples, dtype=torch.long, device=device)
+    nearest = torch.full((batch_size, num_points), torch.inf, dtype=points.dtype, device=device)
+    current, batch = indices[:, 0].clone(), torch.arange(batch_size, device=device)
     for sample in range(num_samples):
         indices[:, sample] = current
         center = points[batch, current][:, None]

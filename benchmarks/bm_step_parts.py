@@ -20,7 +20,7 @@ from jointmae_hf.model.losses import reconstruction_loss_3d
 
 from .bm_training_step import Sizes, build, precision
 from .matrix_products import MatrixProducts
-from .measurement import Measurement, measure_in_turns, run_benchmark
+from .measurement import Measurement, measure_in_turns, run_benchmark, wait_for
 
 
 def inputs_of_modules(model: JointMAEForPreTraining, points: Tensor, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -61,8 +61,7 @@ def forward_backward(module: Callable[..., Any], calls: Sequence[Any], count: in
             outputs = module(*args, **kwargs)
         results = [value for value in tree_leaves(outputs) if isinstance(value, Tensor) and value.requires_grad]
         torch.autograd.backward(results, [torch.ones_like(value) for value in results])
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait_for(device)
     return count
 
 

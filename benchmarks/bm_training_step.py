@@ -19,7 +19,7 @@ from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
 
 from .clouds import make_clouds
 from .matrix_products import MatrixProducts
-from .measurement import Measurement, measure_in_turns, run_benchmark
+from .measurement import Measurement, measure_in_turns, run_benchmark, wait_for
 from .operator_shares import operator_shares
 
 
@@ -46,8 +46,7 @@ def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: to
     loss.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    if points.is_cuda:
-        torch.cuda.synchronize()
+    wait_for(points.device)
     return len(points)
 
 
@@ -100,8 +99,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
     def floor() -> int:
         products.run()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         return len(points)
 
     for step in (eager, compiled, compiled):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 
@@ -39,6 +39,7 @@ class MatrixProducts(TorchDispatchMode):
         self._calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self._tensors: dict[tuple[Any, ...], Tensor] = {}
         self.num_flops = 0
+        self.num_bytes = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -48,6 +49,7 @@ class MatrixProducts(TorchDispatchMode):
         if func in MATRIX_PRODUCTS:
             self._calls.append((func, tree_map_only(Tensor, self._like, args), dict(kwargs or {})))
             self.num_flops += _num_flops(func, args, result)
+            self.num_bytes += _num_bytes((args, result))
         return result
 
     def run(self) -> int:
@@ -76,3 +78,8 @@ def _num_flops(func: Any, args: tuple[Any, ...], result: Any) -> int:
     """Floating point operations of one call, by the formulas of torch's own counter."""
     formula = flop_registry[func.overloadpacket]
     return int(formula(*args, out_val=result))
+
+
+def _num_bytes(values: Any) -> int:
+    """Bytes of all tensors: what a call reads and writes at least."""
+    return sum(value.numel() * value.element_size() for value in tree_leaves(values) if isinstance(value, Tensor))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from jointmae_hf.evaluation import collect_run_facts
 
 
@@ -71,6 +73,45 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
         Measurement(name, unit, values, [own / other for own, other in zip(values, reference, strict=True)])
         for name, values in rates.items()
     ]
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until all work of a device is done: CUDA returns before.
+
+    Args:
+        device (`torch.device`):
+            The device.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def repeat_calls(
+    function: Callable[[], Any], device: torch.device, units_per_call: int, num_calls: int
+) -> Callable[[], int]:
+    """Make a candidate of [`measure_in_turns`] that calls a function several times and waits once.
+
+    Args:
+        function (`Callable[[], Any]`):
+            Does its work, perhaps without waiting for the device.
+        device (`torch.device`):
+            Where it works.
+        units_per_call (`int`):
+            Such as the clouds of a batch.
+        num_calls (`int`):
+            Calls for each measurement, so that the wait does not count.
+
+    Returns:
+        `Callable[[], int]`: The candidate.
+    """
+
+    def candidate() -> int:
+        for _ in range(num_calls):
+            function()
+        wait_for(device)
+        return num_calls * units_per_call
+
+    return candidate
 
 
 def format_table(measurements: Sequence[Measurement]) -> str:

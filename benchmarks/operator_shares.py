@@ -1,7 +1,7 @@
 """Where the time of a step goes: the share of each kind of operator, from torch's profiler."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "linear", "gemm", "cutlass", "xmma"),
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "linear", "gemm", "cutlass", "xmma", "nvjet"),
     "convolutions": ("convolution", "conv", "mkldnn_convolution"),
     "attention": ("attention", "softmax", "flash", "fmha"),
     "norms": ("layer_norm", "batch_norm", "native_layer", "native_batch"),
@@ -30,16 +30,18 @@ def kind_of(name: str) -> str:
             Such as `"aten::addmm"`.
 
     Returns:
-        `str`: A key of `KINDS`, or `"pointwise"`.
+        `str`: A key of `KINDS`, `"compiled kernels"` or `"pointwise"`.
     """
     plain = name.removeprefix("aten::").lower().strip("_")
+    if plain.startswith("triton_"):  # inductor names a kernel after all that it fuses
+        return "compiled kernels"
     for kind, parts in KINDS.items():
         if any(part in plain if len(part) > 3 else plain.split("_")[0] == part for part in parts):
             return kind
     return "pointwise"
 
 
-def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
+def operator_times(step: Callable[[], Any]) -> dict[str, float]:
     """Profile one call.
 
     Args:
@@ -47,7 +49,7 @@ def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
             What to profile; should have been called before.
 
     Returns:
-        `dict[str, float]`: Kind of operator to its share of the time of all, on CUDA of the kernels, largest first.
+        `dict[str, float]`: Operator to milliseconds, on CUDA those of the kernels, largest first.
     """
     is_cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
@@ -57,6 +59,28 @@ def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
     for event in profiler.key_averages():
         is_kernel = event.device_type == torch.autograd.DeviceType.CUDA
         if is_kernel == is_cuda:
-            times[kind_of(event.key)] += event.self_device_time_total if is_cuda else event.self_cpu_time_total
-    total = sum(times.values())
-    return {kind: round(time / total, 4) for kind, time in sorted(times.items(), key=lambda item: -item[1])}
+            microseconds = event.self_device_time_total if is_cuda else event.self_cpu_time_total
+            times[event.key] += microseconds / 1000
+    return dict(sorted(times.items(), key=lambda item: -item[1]))
+
+
+def shares_by_kind(times: Mapping[str, float]) -> dict[str, float]:
+    """Share of each kind of operator.
+
+    Args:
+        times (`Mapping[str, float]`):
+            From [`operator_times`].
+
+    Returns:
+        `dict[str, float]`: Kind to its share of the time of all, largest first.
+    """
+    kinds: dict[str, float] = defaultdict(float)
+    for name, time in times.items():
+        kinds[kind_of(name)] += time
+    total = sum(kinds.values())
+    return {kind: round(time / total, 4) for kind, time in sorted(kinds.items(), key=lambda item: -item[1])}
+
+
+def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
+    """Profile one call and return the share of each kind of operator; see [`operator_times`]."""
+    return shares_by_kind(operator_times(step))

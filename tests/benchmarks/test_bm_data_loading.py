@@ -1,3 +1,4 @@
+import importlib
 import json
 
 import datasets
@@ -40,7 +41,7 @@ def test_main_prints_and_writes_one_row_for_each_candidate(tmp_path, capsys):
 
 def test_package_runs_every_benchmark(tmp_path, monkeypatch):
     calls = []
-    for benchmark in every_benchmark.BENCHMARKS:
-        monkeypatch.setattr(benchmark, "main", calls.append)
+    for name in every_benchmark.BENCHMARKS:
+        monkeypatch.setattr(importlib.import_module(f"benchmarks.{name}"), "main", calls.append)
     every_benchmark.main(["--output_dir", str(tmp_path)])
     assert calls == [["--output_dir", str(tmp_path)]] * len(every_benchmark.BENCHMARKS)

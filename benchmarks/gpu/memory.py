@@ -1,0 +1,93 @@
+"""Peak memory of a training step, and the largest batch that fits."""
+
+import functools
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.bm_training_step import build, training_step
+
+from .sizes import GpuSizes, find_device
+
+
+def peak_memory(step: Callable[[], Any]) -> float | None:
+    """Run a step and return the most memory that tensors took meanwhile.
+
+    Args:
+        step (`Callable[[], Any]`):
+            What to run.
+
+    Returns:
+        `float`, *optional*: GiB; `None` without CUDA.
+    """
+    if not torch.cuda.is_available():
+        step()
+        return None
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() / 2**30
+
+
+def peak_of_batch(sizes: GpuSizes, batch_size: int) -> float | None:
+    """Peak memory of the second eager step, when the optimizer has its moments; model and batch are freed afterwards."""
+    model, optimizer, points = build(sizes.step_sizes(batch_size), find_device())
+    step = functools.partial(training_step, model, optimizer, points)
+    step()
+    return peak_memory(step)
+
+
+def fits(sizes: GpuSizes, batch_size: int) -> bool:
+    """Whether a training step of this batch fits into memory."""
+    try:
+        peak_of_batch(sizes, batch_size)
+    except torch.cuda.OutOfMemoryError:
+        return False
+    finally:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return True
+
+
+def largest_batch(sizes: GpuSizes) -> int:
+    """Find the largest batch that fits, up to an eighth: double it, then halve the steps.
+
+    Args:
+        sizes ([`GpuSizes`]):
+            Search starts at the largest of `batch_sizes` and ends at `max_batch_size`.
+
+    Returns:
+        `int`: Clouds of a step; 0 if not even the first fits.
+    """
+    largest, candidate = 0, sizes.batch_sizes[-1]
+    while candidate <= sizes.max_batch_size and fits(sizes, candidate):
+        largest, candidate = candidate, 2 * candidate
+    if candidate > sizes.max_batch_size:
+        return largest
+    step = largest // 2
+    while step >= max(largest // 8, 1):
+        if fits(sizes, largest + step):
+            largest += step
+        step //= 2
+    return largest
+
+
+def measure(sizes: GpuSizes) -> dict[str, Any]:
+    """Measure in eager mode, which needs more memory than compiled.
+
+    Args:
+        sizes ([`GpuSizes`]):
+            Sizes of the benchmark.
+
+    Returns:
+        `dict[str, Any]`: `peak_gib` of each batch size, `largest_batch` and where the search ended.
+    """
+    return {
+        "peak_gib": {str(size): peak_of_batch(sizes, size) for size in sizes.batch_sizes},
+        "largest_batch": largest_batch(sizes),
+        "searched_up_to": sizes.max_batch_size,
+    }

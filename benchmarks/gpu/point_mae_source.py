@@ -1,0 +1,134 @@
+"""Point-MAE's own model from a checkout of its source; operations are ours only where its CUDA builds cannot be imported."""
+
+import importlib
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
+from jointmae_hf.model.point_ops import chamfer_distance, k_nearest_neighbors
+
+
+CONFIGURATION = {
+    "NAME": "Point_MAE",
+    "group_size": 32,
+    "num_group": 64,
+    "loss": "cdl2",
+    "transformer_config": {
+        "mask_ratio": 0.6,
+        "mask_type": "rand",
+        "trans_dim": 384,
+        "encoder_dims": 384,
+        "depth": 12,
+        "drop_path_rate": 0.1,
+        "num_heads": 6,
+        "decoder_depth": 4,
+        "decoder_num_heads": 6,
+    },
+}
+"""Of its `cfgs/pretrain.yaml`."""
+
+NUM_POINTS, BATCH_SIZE = 1024, 128
+"""Of its `cfgs/pretrain.yaml`."""
+
+
+class AttributeDict(dict[str, Any]):
+    """A dictionary whose keys are attributes, for `easydict` where it is not installed."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(
+            {name: AttributeDict(value) if isinstance(value, dict) else value for name, value in values.items()}
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+
+class NearestNeighbors:
+    """Stands for `knn_cuda.KNN` with `transpose_mode=True`."""
+
+    def __init__(self, k: int, transpose_mode: bool) -> None:
+        self.num_neighbors = k
+
+    def __call__(self, reference: Tensor, query: Tensor) -> tuple[None, Tensor]:
+        """Return nothing for the distances, which Point-MAE leaves alone, and the neighbours."""
+        return None, k_nearest_neighbors(query.float(), reference.float(), self.num_neighbors)
+
+
+class ChamferDistance(nn.Module):
+    """Stands for `ChamferDistanceL2` of `extensions.chamfer_dist`."""
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over all pairs of sets."""
+        return chamfer_distance(predicted.float(), target.float()).mean()
+
+
+def _sample(points: Tensor, num_samples: int) -> Tensor:
+    """Stands for `pointnet2_utils.furthest_point_sample`, from the first point."""
+    return farthest_point_sample(points.float(), num_samples, points.new_zeros(len(points), dtype=torch.long))
+
+
+def _gather(features: Tensor, indices: Tensor) -> Tensor:
+    """Stands for `pointnet2_utils.gather_operation`."""
+    return features.gather(2, indices[:, None].expand(-1, features.shape[1], -1))
+
+
+STAND_INS: dict[str, dict[str, Any]] = {
+    "pointnet2_ops.pointnet2_utils": {"furthest_point_sample": _sample, "gather_operation": _gather},
+    "knn_cuda": {"KNN": NearestNeighbors},
+    "extensions.chamfer_dist": {"ChamferDistanceL1": ChamferDistance, "ChamferDistanceL2": ChamferDistance},
+    "easydict": {"EasyDict": AttributeDict},
+    "termcolor": {"colored": lambda text, *args, **kwargs: text},
+}
+"""Module that Point-MAE imports to what stands for it."""
+
+
+def _stand_in(name: str) -> None:
+    """Put a module with our functions where Point-MAE looks for its own."""
+    parent, _, child = name.rpartition(".")
+    module = types.ModuleType(name)
+    vars(module).update(STAND_INS[name])
+    if parent:
+        package = sys.modules.setdefault(parent, types.ModuleType(parent))
+        package.__path__ = []
+        setattr(package, child, module)
+    sys.modules[name] = module
+
+
+def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
+    """Build Point-MAE's pre-training model with random weights.
+
+    Modules of its source stay in `sys.modules`: call this in a process of its own.
+
+    Args:
+        source (`str` or `pathlib.Path`):
+            A checkout, the folder with `models/Point_MAE.py`.
+
+    Returns:
+        `tuple[torch.nn.Module, list[str]]`: The model on the processor, and the modules that ours stand for.
+
+    Raises:
+        FileNotFoundError: If there is no such model in the folder.
+        ImportError: If something else that Point-MAE needs is not installed, such as timm.
+    """
+    if not Path(source, "models", "Point_MAE.py").is_file():
+        raise FileNotFoundError("`source` must be a checkout of Point-MAE, got a folder without models/Point_MAE.py.")
+    sys.path.insert(0, str(source))
+    replaced = []
+    for name in STAND_INS:
+        try:
+            importlib.import_module(name)
+        except (ImportError, OSError):  # not built, or built for another torch
+            for part in (name, name.split(".")[0]):
+                sys.modules.pop(part, None)
+            _stand_in(name)
+            replaced.append(name)
+    models = importlib.import_module("models.Point_MAE")
+    return models.Point_MAE(AttributeDict(CONFIGURATION)), replaced

@@ -1,0 +1,87 @@
+"""What the machine can do: measured rates of matrix products and of copies, and the floor that follows from them."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from benchmarks.measurement import measure_in_turns, repeat_calls
+
+from .sizes import GpuSizes, find_device
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Rates of the machine, measured on random numbers; medians.
+
+    Args:
+        bfloat16_flops (`float`):
+            Floating point operations per second of a square matrix product.
+        float32_flops (`float`):
+            The same in float32 without TF32.
+        bytes_per_second (`float`):
+            Bytes that a large copy reads and writes.
+    """
+
+    bfloat16_flops: float
+    float32_flops: float
+    bytes_per_second: float
+
+    def floor(self, num_flops: float, num_bytes: float) -> float:
+        """Seconds for matrix products in bfloat16 and memory traffic, one after the other.
+
+        Args:
+            num_flops (`float`):
+                Operations.
+            num_bytes (`float`):
+                Bytes read and written.
+
+        Returns:
+            `float`: Seconds.
+        """
+        return num_flops / self.bfloat16_flops + num_bytes / self.bytes_per_second
+
+    def instruction_floor(self, num_instructions: float) -> float:
+        """Seconds to issue so many float32 instructions; a product's multiply-add is one and counts as two operations."""
+        return num_instructions / (self.float32_flops / 2)
+
+
+def _product(size: int, dtype: torch.dtype, device: torch.device) -> Callable[[], Any]:
+    """A square matrix product into memory that is there."""
+    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+    result = torch.empty_like(left)
+    return lambda: torch.matmul(left, right, out=result)
+
+
+def measure_rates(sizes: GpuSizes) -> Rates:
+    """Measure the rates.
+
+    Args:
+        sizes ([`GpuSizes`]):
+            `matrix_size`, `copy_bytes`, rounds and calls.
+
+    Returns:
+        [`Rates`]: In float32 without TF32, the default of torch.
+    """
+    device, size = find_device(), sizes.matrix_size
+    source = torch.randn(sizes.copy_bytes // 4, device=device)
+    target = torch.empty_like(source)
+    functions = {
+        "bfloat16": (_product(size, torch.bfloat16, device), 2 * size**3),
+        "float32": (_product(size, torch.float32, device), 2 * size**3),
+        "copy": (lambda: target.copy_(source), 2 * sizes.copy_bytes),
+    }
+    candidates = {
+        name: repeat_calls(function, device, units, sizes.num_calls) for name, (function, units) in functions.items()
+    }
+    medians = {
+        measured.name: sorted(measured.rates)[len(measured.rates) // 2]
+        for measured in measure_in_turns(candidates, "units/s", sizes.num_rounds)
+    }
+    return Rates(medians["bfloat16"], medians["float32"], medians["copy"])
+
+
+def measure(sizes: GpuSizes) -> dict[str, Any]:
+    """Return the rates as JSON can hold them."""
+    return asdict(measure_rates(sizes))
