@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .subsampling import FarthestPointSubsample, RandomSubsample
     from .synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
     from .transforms import Compose, Jitter, Normalize, RandomRotate, RotateUp, ScaleAndTranslate, Transform
+    from .watched_collator import WatchedCollator
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
 
@@ -68,6 +69,7 @@ __all__ = [
     "SyntheticShapes",
     "SyntheticShapesConfig",
     "Transform",
+    "WatchedCollator",
     "counter_normal",
     "counter_uniform",
     "generate_shape",

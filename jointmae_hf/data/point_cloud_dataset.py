@@ -123,6 +123,11 @@ class PointCloudDataset(torch.utils.data.Dataset):
         widths = {len(row) for row in points} | {3 * len(row) for row in parts or ()}
         self.num_points = widths.pop() // 3 if len(widths) == 1 else None
 
+    @property
+    def files(self) -> list[str]:
+        """`list[str]`: Arrow files that the samples are read from; none of a corpus in memory."""
+        return [str(file["filename"]) for file in self.dataset.cache_files]
+
     def __len__(self) -> int:
         return len(self._points)
 

@@ -33,7 +33,7 @@ class FewShotSplit(torch.utils.data.Dataset):
     def __init__(self, dataset: Dataset, classes: Sequence[int]) -> None:
         self.clouds = PointCloudDataset(dataset)
         self.classes = tuple(int(label) for label in classes)
-        self.num_points = self.clouds.num_points
+        self.num_points, self.files = self.clouds.num_points, self.clouds.files
 
     def __len__(self) -> int:
         return len(self.clouds)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .scene_arguments import Scene, SceneArguments
     from .script_arguments import CorpusArguments, set_up_process
     from .sealed_trainer import SealedTrainer
+    from .watched_trainer import WatchedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
 
@@ -66,6 +67,7 @@ __all__ = [
     "SealedTrainer",
     "SegmentationTrainer",
     "Setting",
+    "WatchedTrainer",
     "blank_result",
     "build_fine_tuning_trainer",
     "build_model",

@@ -10,13 +10,14 @@ from torch.utils.data import DataLoader
 from jointmae_hf.data import Normalize, Transform
 
 from .sealed_trainer import SealedTrainer
+from .watched_trainer import WatchedTrainer
 
 
 EVALUATION_EPOCH = 2**31 - 1
 """Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
 
 
-class PointCloudTrainer(SealedTrainer):
+class PointCloudTrainer(WatchedTrainer, SealedTrainer):
     """`transformers.Trainer` for batches of `points` and `index`, which are transformed on the device.
 
     Args:
@@ -25,7 +26,7 @@ class PointCloudTrainer(SealedTrainer):
         evaluation_transform (`Transform`, *optional*):
             Of evaluation batches; moves them into the unit sphere by default.
         kwargs (`dict[str, Any]`, *optional*):
-            Arguments of `transformers.Trainer`.
+            Arguments of `transformers.Trainer`, and `loader_timeout`, see [`WatchedTrainer`].
     """
 
     def __init__(

@@ -121,10 +121,11 @@ class JointMAETrainer(PointCloudTrainer):
         model = self.unwrapped_model
         was_training = model.training
         model.eval()
-        for inputs in self.get_eval_dataloader():
-            points, outputs = self._forward(model, self._prepare_inputs(inputs))
-            for name, value in reference_losses(model, points, outputs).items():
-                self._add(name, value, len(points))
+        with self.naming_samples():
+            for inputs in self.get_eval_dataloader():
+                points, outputs = self._forward(model, self._prepare_inputs(inputs))
+                for name, value in reference_losses(model, points, outputs).items():
+                    self._add(name, value, len(points))
         model.train(was_training)
         return self._pop_means()
 

@@ -61,6 +61,7 @@ def keep_batch_norm_in_eval(model):
 def train(config_folder, training, batch_norm="eval"):
     """Train once; the record is the same in every process but for the losses, which the main process has."""
     set_up_process(training)
+    torch.set_num_threads(1)
     model = JointMAEForPreTraining(JointMAEConfig.from_pretrained(config_folder)).double()
     if batch_norm == "eval":
         keep_batch_norm_in_eval(model)
