@@ -85,5 +85,6 @@ class WatchedCollator:
 def _indices_of(samples: Sequence[Any]) -> list[int]:
     """Positions of the samples in their corpus, without reading them."""
     if isinstance(samples, PointCloudSamples):
-        return [samples.dataset.first_index + int(index) for index in samples.indices]
+        first = getattr(samples.dataset, "first_index", 0)  # clouds in memory are no piece of a stream
+        return [first + int(index) for index in samples.indices]
     return [int(sample["index"]) for sample in samples if isinstance(sample, dict) and "index" in sample]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset, WatchedCollator
+from jointmae_hf.data import PointCloudArrays, PointCloudCollator, PointCloudDataset, WatchedCollator
 
 
 def samples(*indices):
@@ -32,6 +32,12 @@ def test_trace_tells_the_samples_of_a_batch_that_is_not_read_yet(shapes):
     with pytest.raises(TypeError) as caught:
         WatchedCollator(PointCloudCollator(), 0, 2, dataset.files)(dataset.__getitems__([3, 1]))
     assert f"was at samples 103, 101 of {dataset.files[0]}." in caught.value.__notes__[0]
+
+
+def test_trace_tells_the_samples_of_clouds_in_memory():
+    collator = WatchedCollator(lambda batch: collator.describe(), 0, 2)
+    clouds = PointCloudArrays(torch.rand(9, 4, 3))
+    assert collator(clouds.__getitems__([8, 2]))[0].endswith("was at samples 8, 2.")
 
 
 def test_trace_names_the_first_samples_of_a_large_batch():
