@@ -24,7 +24,10 @@ from jointmae_hf.training import (
     CorpusArguments,
     JointMAETrainer,
     PreTrainingRecipe,
+    ReconstructionCallback,
     build_trainer,
+    cloud_titles,
+    default_tracker,
     probe_clouds,
     save_pretrained,
     set_up_process,
@@ -62,6 +65,7 @@ def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArgumen
     recipe = RECIPES[script.recipe]
     parser.set_defaults(
         output_dir=f"outputs/jointmae-{script.recipe}",
+        report_to=default_tracker(),
         **training_defaults(recipe),
     )
     return *parser.parse_args_into_dataclasses(), recipe
@@ -100,9 +104,7 @@ def draw(trainer: JointMAETrainer, corpus: DatasetDict, output_dir: Path, count:
     """Save the paper's Fig. 5 for some held-out clouds."""
     held_out = corpus["test" if "test" in corpus else "validation"]
     batch = sample_clouds(held_out, count, trainer.unwrapped_model.config.num_points, trainer.args.seed)
-    titles = [f"cloud {row}" for row in batch["index"].tolist()]
-    if "labels" in batch:
-        titles = held_out.features["label"].int2str(batch["labels"].tolist())
+    titles = cloud_titles(held_out, batch)
     figure = draw_reconstructions(trainer.unwrapped_model, batch["points"], titles, trainer.args.seed)
     save_figure(figure, output_dir / "reconstruction.png", {"seed": str(trainer.args.seed)})
 
@@ -135,6 +137,7 @@ def main() -> None:
         sizes = {name: setting.value for name, setting in recipe.corpus.items()}
         corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
     trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms, script.sync_batch_norm)
+    trainer.add_callback(ReconstructionCallback.from_split(trainer, corpus["validation"]))
     references = trainer.measure_references()
     trainer.train(training.resume_from_checkpoint)
     losses = {name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name}

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
     from .processes import check_num_processes, requested_processes, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
+    from .reconstruction_callback import ReconstructionCallback
     from .scene_arguments import Scene, SceneArguments
-    from .script_arguments import CorpusArguments, set_up_process
+    from .script_arguments import CorpusArguments, cloud_titles, default_tracker, set_up_process
     from .sealed_trainer import SealedTrainer
     from .watched_trainer import WatchedTrainer
 else:
@@ -62,6 +63,7 @@ __all__ = [
     "PointCloudTrainer",
     "PreTrainingRecipe",
     "Recipe",
+    "ReconstructionCallback",
     "Scene",
     "SceneArguments",
     "SealedTrainer",
@@ -74,6 +76,8 @@ __all__ = [
     "build_trainer",
     "check_num_processes",
     "choose_recipe",
+    "cloud_titles",
+    "default_tracker",
     "demonstration_checkpoint",
     "encoder_gradient_norms",
     "find_last_checkpoint",

@@ -12,7 +12,7 @@ from jointmae_hf.model import JointMAEConfig
 
 from .demonstration import demonstration_checkpoint
 from .finetuning_recipes import FineTuningRecipe, choose_recipe
-from .script_arguments import CorpusArguments
+from .script_arguments import CorpusArguments, default_tracker
 
 
 @dataclass
@@ -174,6 +174,7 @@ def parse_fine_tuning_arguments(
     if script.train_on_validation:
         values |= {"eval_strategy": "no", "metric_for_best_model": None}
     values |= {"remove_unused_columns": False, "logging_nan_inf_filter": False, "label_names": ["labels"]}
+    values["report_to"] = default_tracker()
     values["output_dir"] = f"outputs/{task}-{script.recipe}-{corpus.corpus_name.replace(' ', '-')}"
     parser.set_defaults(**{**values, **defaults})
     script, corpus, training = parser.parse_args_into_dataclasses(args=command_line)

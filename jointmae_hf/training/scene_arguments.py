@@ -13,7 +13,7 @@ from jointmae_hf.model import JointMAEFeatureExtractor, JointMAEForPreTraining
 
 from .demonstration import demonstration_checkpoint
 from .recipes import QUICK
-from .script_arguments import CorpusArguments
+from .script_arguments import CorpusArguments, cloud_titles
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,6 @@ class SceneArguments:
             splits = corpus.load(self.seed, **sizes)
             split = "test" if "test" in splits else "validation"
             batch = sample_clouds(splits[split], self.num_clouds, model.config.num_points, self.seed)
-            points, titles = batch["points"], [f"cloud {row}" for row in batch["index"].tolist()]
-            if "labels" in batch:
-                titles = splits[split].features["label"].int2str(batch["labels"].tolist())
+            points, titles = batch["points"], cloud_titles(splits[split], batch)
             data = f"{corpus.corpus_name}, split {split}"
         return Scene(model, points, titles, index, {"checkpoint": name, "data": data, "seed": str(self.seed)})

@@ -2,17 +2,18 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
+from torch import Tensor
 from transformers import TrainingArguments, set_seed
+from transformers.integrations import is_tensorboard_available
 
 from jointmae_hf.data import load_point_clouds, load_splits
-
-from .processes import check_num_processes
 
 
 CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
@@ -78,20 +79,43 @@ class CorpusArguments:
         return load_splits(str(self.dataset), self.data_dir, validation_share, seed, **options)
 
 
-def set_up_process(training: TrainingArguments) -> None:
-    """Check that as many processes run as were asked for, seed all generators and, on CPU, share out the cores.
+def cloud_titles(split: Dataset, batch: Mapping[str, Tensor]) -> list[str]:
+    """Name clouds for a figure.
 
-    `accelerate launch` leaves each process one thread, and pinned memory is of use to an accelerator alone.
+    Args:
+        split (`datasets.Dataset`):
+            Where they are from; tells the names of its classes.
+        batch (`Mapping[str, torch.Tensor]`):
+            From [`sample_clouds`].
+
+    Returns:
+        `list[str]`: The class of each, or its row where there are no classes.
+    """
+    if "labels" in batch:
+        return split.features["label"].int2str(batch["labels"].tolist())
+    return [f"cloud {row}" for row in batch["index"].tolist()]
+
+
+def default_tracker() -> str:
+    """Say what scripts report to unless `--report_to` says otherwise.
+
+    Returns:
+        `str`: `"tensorboard"` where it is installed, or `"none"`.
+    """
+    return "tensorboard" if is_tensorboard_available() else "none"
+
+
+def set_up_process(training: TrainingArguments) -> None:
+    """Seed all generators, name the run after its folder and, on CPU, give the processes of this machine all cores.
+
+    `accelerate launch` leaves each process one thread. Trackers take a run without a name for another one when it goes on.
 
     Args:
         training (`transformers.TrainingArguments`):
             Arguments of the run.
-
-    Raises:
-        ValueError: If another number of processes was asked for, see [`check_num_processes`].
     """
-    check_num_processes(training)
+    if training.run_name is None:
+        training.run_name = Path(str(training.output_dir)).name
     if training.device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
-        training.dataloader_pin_memory = False
     set_seed(training.seed)

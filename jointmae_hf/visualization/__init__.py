@@ -5,7 +5,7 @@ from .attention_figure import attention_figure, attention_maps
 from .figure_layout import empty_figure
 from .interactive_page import reconstruction_page
 from .loss_figure import loss_figure, loss_terms
-from .model_reconstruction import draw_reconstructions, reconstruct
+from .model_reconstruction import colored_reconstructions, draw_reconstructions, reconstruct
 from .pipeline_figure import pipeline_figure
 from .pipeline_trace import PipelineTrace, attention_pairs, trace_pipeline
 from .reconstruction_figure import reconstruction_figure, save_figure
@@ -18,6 +18,7 @@ __all__ = [
     "attention_figure",
     "attention_maps",
     "attention_pairs",
+    "colored_reconstructions",
     "draw_reconstructions",
     "empty_figure",
     "loss_figure",

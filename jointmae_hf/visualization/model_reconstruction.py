@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,9 @@ from jointmae_hf.model import JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import view_from_angles
 from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
+from .figure_layout import to_numpy
 from .reconstruction_figure import reconstruction_figure
+from .reconstruction_tiles import GIVEN_COLOR, height_colors
 
 
 if TYPE_CHECKING:
@@ -105,3 +108,31 @@ def draw_reconstructions(
         azimuth=azimuth,
         elevation=elevation,
     )
+
+
+def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed: int = 0) -> list[np.ndarray]:
+    """Reconstruct clouds as rows of coordinates and colours, such as 3D viewers take.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model.
+        points (`torch.Tensor` of shape `(num_shapes, num_points, 3)`):
+            Clouds in the unit sphere, y up.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the masks.
+
+    Returns:
+        `list[np.ndarray]`: For each cloud float64 of shape `(num_reconstructed, 6)`: xyz, then red, green and blue as whole
+        numbers from 0 to 255. Given points are grey, predicted ones have the colour of their height in the input.
+    """
+    outputs = reconstruct(model, points, seed)
+    group_size = model.config.target_group_size
+    is_hidden = to_numpy(outputs.mask_3d.repeat_interleave(group_size, dim=1))
+    clouds = []
+    for cloud, rebuilt, hidden in zip(points, outputs.reconstructed_points, is_hidden, strict=True):
+        heights, rebuilt = to_numpy(cloud)[:, 1], to_numpy(rebuilt).astype(np.float64)
+        colors = height_colors(rebuilt, float(heights.min()), float(heights.max()))
+        if model.config.loss_3d_target == "patches":  # else the points of visible tokens are predicted too
+            colors[~hidden] = GIVEN_COLOR
+        clouds.append(np.concatenate([rebuilt, np.rint(255.0 * colors)], axis=1))
+    return clouds
