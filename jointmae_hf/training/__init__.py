@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from .processes import check_num_processes, requested_processes, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
     from .reconstruction_callback import ReconstructionCallback
+    from .resumable_trainer import ResumableTrainer
     from .scene_arguments import Scene, SceneArguments
     from .script_arguments import CorpusArguments, cloud_titles, default_tracker, set_up_process
     from .sealed_trainer import SealedTrainer
+    from .step_guard import NonFiniteError, StepGuard
     from .watched_trainer import WatchedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
@@ -60,15 +62,18 @@ __all__ = [
     "JointMAETrainer",
     "LossProgressCallback",
     "MeasuredFolds",
+    "NonFiniteError",
     "PointCloudTrainer",
     "PreTrainingRecipe",
     "Recipe",
     "ReconstructionCallback",
+    "ResumableTrainer",
     "Scene",
     "SceneArguments",
     "SealedTrainer",
     "SegmentationTrainer",
     "Setting",
+    "StepGuard",
     "WatchedTrainer",
     "blank_result",
     "build_fine_tuning_trainer",

@@ -15,8 +15,11 @@ from jointmae_hf.evaluation.results import installed_versions
 MANIFEST_NAME = "manifest.json"
 """Name of the file that seals a checkpoint."""
 
-PASSING_FIELDS = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache"}
-"""Fields of `config.json` that tell where it was saved and how, not what the model is; the trainer sets `use_cache`."""
+PASSING_FIELDS = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
+"""Fields of `config.json` that tell where and how it was saved, not what the model is."""
+
+TRAINING_FIELDS = {"problem_type", "use_cache"}
+"""Fields of `config.json` that training sets by itself."""
 
 
 class CheckpointError(RuntimeError):
@@ -157,7 +160,7 @@ def _digest(path: Path) -> str:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a configuration that say what the model is."""
-    return {name: value for name, value in config.items() if name not in PASSING_FIELDS}
+    return {name: value for name, value in config.items() if name not in PASSING_FIELDS | TRAINING_FIELDS}
 
 
 def _read_json(path: Path) -> Any:

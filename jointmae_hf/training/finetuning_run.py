@@ -114,6 +114,7 @@ def build_fine_tuning_trainer(
         data_collator=PointCloudCollator(sampling.collated_points, training.seed),
         transform=sampling.training_transform(),
         evaluation_transform=sampling.evaluation_transform(),
+        stop_on_signals=True,
         **options,
     )
 

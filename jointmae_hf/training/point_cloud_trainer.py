@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from jointmae_hf.data import Normalize, Transform
 
-from .sealed_trainer import SealedTrainer
+from .resumable_trainer import ResumableTrainer
 from .watched_trainer import WatchedTrainer
 
 
@@ -17,7 +17,7 @@ EVALUATION_EPOCH = 2**31 - 1
 """Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
 
 
-class PointCloudTrainer(WatchedTrainer, SealedTrainer):
+class PointCloudTrainer(WatchedTrainer, ResumableTrainer):
     """`transformers.Trainer` for batches of `points` and `index`, which are transformed on the device.
 
     Args:
@@ -26,7 +26,7 @@ class PointCloudTrainer(WatchedTrainer, SealedTrainer):
         evaluation_transform (`Transform`, *optional*):
             Of evaluation batches; moves them into the unit sphere by default.
         kwargs (`dict[str, Any]`, *optional*):
-            Arguments of `transformers.Trainer`, and `loader_timeout`, see [`WatchedTrainer`].
+            Arguments of [`ResumableTrainer`], and `loader_timeout`, see [`WatchedTrainer`].
     """
 
     def __init__(

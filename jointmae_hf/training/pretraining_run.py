@@ -77,6 +77,7 @@ def build_trainer(
         data_collator=PointCloudCollator(config.num_points, training.seed),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
+        stop_on_signals=True,
     )
     if not training.disable_tqdm:
         trainer.remove_callback(ProgressCallback)

@@ -106,9 +106,12 @@ class JointMAETrainer(PointCloudTrainer):
         """Evaluate, with the mean of each loss among the metrics."""
         window = self._sums, self._counts
         self._sums, self._counts = {}, defaultdict(int)
-        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-        output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._pop_means().items()})
-        self._sums, self._counts = window
+        arguments = dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        try:
+            output = super().evaluation_loop(*arguments)
+            output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._pop_means().items()})
+        finally:
+            self._sums, self._counts = window
         return output
 
     @torch.no_grad()
@@ -128,6 +131,15 @@ class JointMAETrainer(PointCloudTrainer):
                     self._add(name, value, len(points))
         model.train(was_training)
         return self._pop_means()
+
+    def _window(self) -> dict[str, Any]:
+        """Losses that are not logged yet, the three of them too."""
+        return super()._window() | {"sums": self._sums, "counts": dict(self._counts)}
+
+    def _load_window(self, window: dict[str, Any]) -> None:
+        """Restore what `_window` gave."""
+        super()._load_window(window)
+        self._sums, self._counts = window["sums"], defaultdict(int, window["counts"])
 
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, JointMAEForPreTrainingOutput]:
         """Augmented points of a batch and the output of the model."""

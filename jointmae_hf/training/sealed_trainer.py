@@ -40,6 +40,7 @@ class SealedTrainer(Trainer):
     """
 
     _unfinished: Path | None = None
+    _resumed_from: Path | None = None
 
     @property
     def unwrapped_model(self) -> Any:
@@ -69,8 +70,9 @@ class SealedTrainer(Trainer):
         Raises:
             CheckpointError: If the checkpoint is broken or of another model, or all of `output_dir` are broken.
         """
-        checkpoint = self._checkpoint_to_resume(str(resume_from_checkpoint or "False"))
-        return super().train(None if checkpoint is None else str(checkpoint), trial, ignore_keys_for_eval)
+        self._resumed_from = self._checkpoint_to_resume(str(resume_from_checkpoint or "False"))
+        checkpoint = None if self._resumed_from is None else str(self._resumed_from)
+        return super().train(checkpoint, trial, ignore_keys_for_eval)
 
     def _checkpoint_to_resume(self, asked: str) -> Path | None:
         """Verified checkpoint to resume from, `None` to start at the first step."""

@@ -10,8 +10,8 @@ from jointmae_hf.training import CheckpointError, seal_checkpoint, verify_checkp
 from jointmae_hf.training.checkpoints import check_checkpoint_config
 
 
-FILES = ["config.json", "manifest.json", "model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt"]
-FILES += ["trainer_state.json", "training_args.bin"]
+FILES = ["config.json", "manifest.json", "model.safetensors", "optimizer.pt", "position.pt", "rng_state.pth"]
+FILES += ["scheduler.pt", "trainer_state.json", "training_args.bin"]
 
 
 @pytest.fixture
