@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         write_fine_tuning_results,
     )
     from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
+    from .host_memory import keep_freed_memory
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
     from .pretraining_run import build_trainer, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
@@ -87,6 +88,7 @@ __all__ = [
     "encoder_gradient_norms",
     "find_last_checkpoint",
     "fine_tune_fold",
+    "keep_freed_memory",
     "list_checkpoints",
     "load_fine_tuning_corpus",
     "load_fold",

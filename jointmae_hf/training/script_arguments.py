@@ -15,6 +15,9 @@ from transformers.integrations import is_tensorboard_available
 
 from jointmae_hf.data import load_point_clouds, load_splits
 
+from .host_memory import keep_freed_memory
+from .processes import check_num_processes
+
 
 CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
 
@@ -106,16 +109,24 @@ def default_tracker() -> str:
 
 
 def set_up_process(training: TrainingArguments) -> None:
-    """Seed all generators, name the run after its folder and, on CPU, give the processes of this machine all cores.
+    """Check that as many processes run as were asked for, seed all generators and, on CPU, share out the cores.
 
-    `accelerate launch` leaves each process one thread. Trackers take a run without a name for another one when it goes on.
+    The run is named after its folder: trackers take a run without a name for another one when it goes on. On CPU,
+    `accelerate launch` leaves each process one thread, pinned memory is of no use, and freed memory is kept for the next
+    step, see [`keep_freed_memory`].
 
     Args:
         training (`transformers.TrainingArguments`):
             Arguments of the run.
+
+    Raises:
+        ValueError: If another number of processes was asked for, see [`check_num_processes`].
     """
+    check_num_processes(training)
     if training.run_name is None:
         training.run_name = Path(str(training.output_dir)).name
     if training.device.type == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
+        training.dataloader_pin_memory = False
+        keep_freed_memory()
     set_seed(training.seed)

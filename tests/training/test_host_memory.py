@@ -1,0 +1,40 @@
+"""Freed memory stays with the process: later steps touch no page for the first time."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from jointmae_hf.training import keep_freed_memory
+
+
+PROGRAM = """
+import resource, sys
+import torch
+from jointmae_hf.training import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for turn in range(6):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensor = torch.ones(64, 2**20)  # 256 MiB
+    del tensor
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(kind):
+    command = [sys.executable, "-c", PROGRAM, kind]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the advice is for the allocator of glibc")
+def test_kept_memory_is_touched_for_the_first_time_once():
+    assert page_faults("keep") < 0.01 * page_faults("give back")
+
+
+def test_other_allocators_are_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not keep_freed_memory()
