@@ -1,4 +1,4 @@
-"""The command line of the corpora: `python -m jointmae_hf.data convert NAME --output_dir OUTPUT`."""
+"""The command line of the corpora: `python -m jointmae_hf.data convert NAME --output_dir OUTPUT`, and `verify FOLDER`."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from .checksums import verify_checksums
 from .conversion import convert_to_parquet, push_dataset
 
 
@@ -27,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the arguments.
 
     Returns:
-        `argparse.ArgumentParser`: Parser with the command `convert`.
+        `argparse.ArgumentParser`: Parser with the commands `convert` and `verify`.
     """
     parser = argparse.ArgumentParser(prog="python -m jointmae_hf.data", description="Point cloud corpora.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -48,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--push_to_hub", metavar="OWNER/NAME", help="upload the result to this data set, private")
     convert.add_argument("--public", action="store_true", help="with --push_to_hub: let everyone read the data set")
+    verify = commands.add_parser("verify", help="compare the files of a converted corpus with its checksums")
+    verify.add_argument("folder", help="what convert wrote")
     return parser
 
 
@@ -60,9 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.command == "verify":
+        logger.info("as written: %d files of %s", len(verify_checksums(options.folder)), options.folder)
+        return
     if options.public and options.push_to_hub is None:
         parser.error("--public needs --push_to_hub")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     output_dir = convert_to_parquet(
         options.name,
         options.output_dir,

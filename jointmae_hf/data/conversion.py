@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 from huggingface_hub import HfApi
 
+from .checksums import CHECKSUMS_NAME, verify_checksums, write_checksums
 from .dataset_card import name_repository, write_dataset_card
 from .loading import load_point_clouds
 from .uploading import try_again, upload_in_one_commit
@@ -30,6 +31,8 @@ def convert_to_parquet(
     **config: Any,
 ) -> Path:
     """Write all splits of a corpus as `data/{split}-00000-of-000NN.parquet`, with a card, whole or not at all.
+
+    `SHA256SUMS` keeps checksums of the Parquet files, see [`verify_checksums`].
 
     Args:
         name (`str`):
@@ -72,6 +75,7 @@ def convert_to_parquet(
         (written / "data").mkdir(parents=True)
         paths = [path for split in splits for path in _write_split(splits[split], split, written, max_shard_bytes)]
         num_bytes = sum(path.stat().st_size for path in paths)
+        write_checksums(written, paths)
         card = write_dataset_card(name, splits, config, num_bytes)
         (written / "README.md").write_text(card, encoding="utf-8")
         _check_output(output_dir, data_dir)
@@ -130,7 +134,7 @@ def _write_split(dataset: Dataset, split: str, folder: Path, max_shard_bytes: in
 def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = True, token: str | None = None) -> str:
     """Upload a converted corpus to the Hub in one commit: after a fault it is complete or not there.
 
-    Parquet of an older upload that the new one does not have goes in the same commit. The card that travels names the
+    The files are compared with their checksums before, and these travel along. Parquet of an older upload that the new one does not have goes in the same commit. The card that travels names the
     repository; the folder is not changed.
 
     Args:
@@ -147,18 +151,20 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = T
         `str`: Address of the commit.
 
     Raises:
-        ValueError: If `folder` holds no converted corpus, or the data set exists and is public against `private`.
+        ValueError: If `folder` holds no converted corpus, a file of it was altered, or the data set exists and is public against `private`.
         ConnectionError: If the Hub could not be reached several times.
     """
     folder, api = Path(folder), HfApi(token=token)
     paths = sorted(folder.glob("data/*.parquet"))
     if not (folder / "README.md").is_file() or not paths:
         raise ValueError(f"`folder` must hold README.md and data/*.parquet, got {folder}. Convert a corpus first.")
+    verify_checksums(folder)
     wish: dict[str, Any] = {"repo_type": "dataset", "private": private, "exist_ok": True}
     name = try_again(lambda: api.create_repo(repo_id, **wish), f"create {repo_id}").repo_id
     if private and not try_again(lambda: api.repo_info(name, repo_type="dataset"), f"read {name}").private:
         raise ValueError(f"`repo_id` must be private, got {name}, which is public. Pass `private=False`.")
     card = name_repository((folder / "README.md").read_text(encoding="utf-8"), name)
     files: dict[str, Path | bytes] = {f"data/{path.name}": path for path in paths}
+    files[CHECKSUMS_NAME] = folder / CHECKSUMS_NAME
     files["README.md"] = card.encode()
     return upload_in_one_commit(api, name, files, "Upload point clouds", ["data/*.parquet"], "dataset").commit_url

@@ -9,15 +9,16 @@ import datasets
 import pyarrow as pa
 from datasets.fingerprint import Hasher
 
-from . import corpus_files, corpus_lists, point_checks, schema
+from . import cache_seal, corpus_files, corpus_lists, point_checks, schema
+from .cache_seal import SealedCache
 from .corpus_source import CorpusSource
 
 
 _CLOUDS_PER_TABLE = 256
-_SHARED_MODULES = (corpus_files, corpus_lists, point_checks, schema)
+_SHARED_MODULES = (cache_seal, corpus_files, corpus_lists, point_checks, schema)
 
 
-class CorpusBuilder(datasets.ArrowBasedBuilder):
+class CorpusBuilder(SealedCache, datasets.ArrowBasedBuilder):
     """Builder of a published corpus from the files that the user has.
 
     Every file is found before anything is read. What is wrong stops the build with a `CorpusError` that names the file and

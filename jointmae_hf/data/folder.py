@@ -13,6 +13,7 @@ from datasets.fingerprint import Hasher
 
 from . import (
     array_readers,
+    cache_seal,
     hdf5_files,
     mesh_checks,
     mesh_readers,
@@ -22,6 +23,7 @@ from . import (
     surface_sampling,
     text_readers,
 )
+from .cache_seal import SealedCache
 from .corpus_source import CorpusError
 from .folder_files import PointCloudFile, class_names_of, find_point_cloud_files, folder_state
 from .schema import point_cloud_features, point_cloud_table
@@ -29,6 +31,7 @@ from .schema import point_cloud_features, point_cloud_table
 
 _SOURCES = (
     array_readers,
+    cache_seal,
     hdf5_files,
     mesh_checks,
     mesh_readers,
@@ -100,7 +103,7 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
             raise ValueError(f'`up_axis` must be "x", "y" or "z", got {self.up_axis!r}.')
 
 
-class PointCloudFolder(datasets.ArrowBasedBuilder):
+class PointCloudFolder(SealedCache, datasets.ArrowBasedBuilder):
     """Builder of a corpus from files on disk; points keep the units of their file.
 
     The class of a cloud is the name of the folder that holds it. A bad file stops the build with its name, and nothing of

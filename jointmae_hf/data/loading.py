@@ -1,10 +1,14 @@
 """Loading a corpus by its name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
+from datasets import config as datasets_config
 
+from .cache_seal import check_seal
+from .corpus_source import CorpusError
 from .folder import PointCloudFolder
 from .modelnet40 import ModelNet40
 from .modelnet_few_shot import ModelNetFewShot
@@ -12,6 +16,7 @@ from .scanobjectnn import ScanObjectNN
 from .shapenet55 import ShapeNet55
 from .shapenet_part import ShapeNetPart
 from .synthetic_shapes import SyntheticShapes
+from .writable_folder import check_writable_folder
 
 
 _CORPORA: dict[str, Any] = {
@@ -55,16 +60,22 @@ def load_point_clouds(
         `datasets.Dataset` or `datasets.DatasetDict`: One split, or all of them, with the columns of `schema`.
 
     Raises:
-        ValueError: If `name` or `split` is unknown, or the corpus cannot be built from `data_dir`.
+        ValueError: If `name` or `split` is unknown, the corpus cannot be built from `data_dir`, `cache_dir` cannot be
+            written, or a file in it is not as it was built.
         TypeError: If `config` holds an option that the corpus does not have.
     """
     if name not in _CORPORA:
         raise ValueError(f"`name` must be one of {', '.join(sorted(_CORPORA))}, got {name!r}.")
-    builder = _CORPORA[name](
-        cache_dir=None if cache_dir is None else str(cache_dir),
-        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
-        dataset_name=name,
-        **config,
-    )
+    root = Path(cache_dir or datasets_config.HF_DATASETS_CACHE)
+    check_writable_folder("cache_dir", root, "Pass another, or set HF_DATASETS_CACHE.")
+    folder = None if data_dir is None else str(Path(data_dir).absolute())
+    try:
+        builder = _CORPORA[name](cache_dir=str(root), data_dir=folder, dataset_name=name, **config)
+    except json.JSONDecodeError as error:
+        raise CorpusError(
+            f"The cache of the corpus must be as it was built, got {root / name} with a dataset_info.json that is no JSON "
+            f"({error}). Remove it to have the corpus built again."
+        ) from error
     builder.download_and_prepare(num_proc=num_proc)
+    check_seal(Path(builder.cache_dir))
     return builder.as_dataset(split=split)

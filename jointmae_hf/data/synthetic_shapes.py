@@ -11,6 +11,7 @@ from datasets.fingerprint import Hasher
 
 from . import (
     bars,
+    cache_seal,
     furniture_families,
     household_families,
     primitives,
@@ -19,10 +20,12 @@ from . import (
     surface_sampling,
     vehicle_families,
 )
+from .cache_seal import SealedCache
 
 
 _SOURCES = (
     bars,
+    cache_seal,
     furniture_families,
     household_families,
     primitives,
@@ -78,7 +81,7 @@ class SyntheticShapesConfig(datasets.BuilderConfig):
         return {split: size for split, size in sizes.items() if size > 0}
 
 
-class SyntheticShapes(datasets.ArrowBasedBuilder):
+class SyntheticShapes(SealedCache, datasets.ArrowBasedBuilder):
     """Builder of procedural shapes with class and part labels; see `shape_families` for what they are.
 
     Options are those of `SyntheticShapesConfig`. The cache also depends on the source of the families, so that an edited

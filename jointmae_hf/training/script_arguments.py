@@ -14,6 +14,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.integrations import is_tensorboard_available
 
 from jointmae_hf.data import load_point_clouds, load_splits
+from jointmae_hf.data.writable_folder import check_writable_folder
 
 from .host_memory import keep_freed_memory
 from .processes import check_num_processes
@@ -109,7 +110,7 @@ def default_tracker() -> str:
 
 
 def set_up_process(training: TrainingArguments) -> None:
-    """Check that as many processes run as were asked for, seed all generators and, on CPU, share out the cores.
+    """Check processes and output folder, seed all generators and, on CPU, share out the cores.
 
     The run is named after its folder: trackers take a run without a name for another one when it goes on. On CPU,
     `accelerate launch` leaves each process one thread, pinned memory is of no use, and freed memory is kept for the next
@@ -120,9 +121,12 @@ def set_up_process(training: TrainingArguments) -> None:
             Arguments of the run.
 
     Raises:
-        ValueError: If another number of processes was asked for, see [`check_num_processes`].
+        ValueError: If another number of processes was asked for, see [`check_num_processes`], or `output_dir` cannot be
+            written.
     """
     check_num_processes(training)
+    if training.should_save:
+        check_writable_folder("output_dir", str(training.output_dir), "Pass another by --output_dir.")
     if training.run_name is None:
         training.run_name = Path(str(training.output_dir)).name
     if training.device.type == "cpu":

@@ -24,7 +24,7 @@ def converted(tmp_path_factory):
 def test_folder_holds_a_card_and_one_file_for_each_split(converted):
     names = [f"{split}-00000-of-00001.parquet" for split in ("test", "train", "validation")]
     assert sorted(path.name for path in (converted / "data").iterdir()) == names
-    assert sorted(path.name for path in converted.iterdir()) == ["README.md", "data"]
+    assert sorted(path.name for path in converted.iterdir()) == ["README.md", "SHA256SUMS", "data"]
     assert sorted(path.name for path in converted.parent.iterdir()) == ["cache", "shapes"]
 
 
@@ -159,7 +159,7 @@ def test_push_makes_a_private_data_set_of_card_and_files(converted, hub):
     assert created == {"repo_type": "dataset", "private": True, "exist_ok": True}
     assert committed["repo_type"] == "dataset"
     added = {change.path_in_repo for change in committed["operations"] if isinstance(change, CommitOperationAdd)}
-    assert added == {"README.md", *(f"data/{path.name}" for path in converted.glob("data/*.parquet"))}
+    assert added == {"README.md", "SHA256SUMS", *(f"data/{path.name}" for path in converted.glob("data/*.parquet"))}
 
 
 def test_push_removes_files_of_an_older_upload_that_would_be_read_too(converted, hub):

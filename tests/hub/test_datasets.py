@@ -73,8 +73,8 @@ def test_usage_on_the_card_runs_as_written(hub, repo_id, run_client, source, tmp
     assert run_client("read_dataset.py", repo_id, tmp_path / "usage.py")["usage"] == len(source["train"])
 
 
-def test_only_card_and_parquet_travel(hub, repo_id):
-    names = set(hub.files(repo_id, kind="dataset")) - {".gitattributes", "README.md"}
+def test_only_card_checksums_and_parquet_travel(hub, repo_id):
+    names = set(hub.files(repo_id, kind="dataset")) - {".gitattributes", "README.md", "SHA256SUMS"}
     assert names == {f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test")}
 
 
