@@ -1,15 +1,17 @@
 """Readers of clouds from arrays and tables: `.npy`, `.npz`, `.h5` and `.parquet`."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from .hdf5_files import HDF5_RULE, opened_hdf5
-from .point_checks import check_layout, check_points, naming_file
+from jointmae_hf.model.cloud_files import open_npy
+
+from .hdf5_files import HDF5_RULE, describe_hdf5, opened_hdf5
+from .point_checks import check_expansion, check_layout, check_points, naming_file
 
 
-_NPY_START = b"\x93NUMPY"
 _ZIP_START = b"PK"
 
 
@@ -19,6 +21,17 @@ def _check_start(path: Path, expected: bytes) -> None:
         start = file.read(len(expected))
     if start != expected:
         raise ValueError(f"it starts with {start!r} instead of {expected!r}")
+
+
+def _check_header(file: IO[bytes], num_bytes: int) -> None:
+    """Raise if the header of an array promises more than its file has, for which numpy would reserve memory."""
+    version = np.lib.format.read_magic(file)
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in headers:
+        raise ValueError(f"its format is {version} and not {', '.join(map(str, headers))}")
+    shape, _, dtype = headers[version](file)
+    if math.prod(shape) * dtype.itemsize > num_bytes:
+        raise ValueError(f"its array of shape {shape} does not fit {num_bytes} bytes")
 
 
 def _choose_array(names: list[str], points_key: str | None, path: Path) -> str:
@@ -46,9 +59,7 @@ def read_npy(path: Path) -> np.ndarray:
         ValueError: If the file cannot be read, or does not hold finite points of that shape.
     """
     with naming_file(path, "be a complete .npy file without Python objects"):
-        _check_start(path, _NPY_START)
-        # A memory map checks the size that the header promises before anything is allocated.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        stored = open_npy(path)
     return check_points(stored, path)
 
 
@@ -73,8 +84,12 @@ def read_npz(path: Path, points_key: str | None = None) -> np.ndarray:
         archive = np.load(path, allow_pickle=False)
     with archive:
         name = _choose_array(archive.files, points_key, path)
+        member = next(info for info in archive.zip.infolist() if info.filename in (name, f"{name}.npy"))
+        check_expansion(member.file_size, member.compress_size, path)
         with naming_file(path, rule):
-            stored = np.asanyarray(archive[name])
+            with archive.zip.open(member) as file:
+                _check_header(file, member.file_size)
+            stored = archive[name]
     return check_points(stored, path)
 
 
@@ -99,11 +114,13 @@ def read_h5(path: Path, points_key: str | None = None) -> np.ndarray:
         with naming_file(path, HDF5_RULE):
             datasets = _hdf5_datasets(file)
         dataset = datasets[_choose_array(list(datasets), points_key, path)]
-        if dataset.external or dataset.is_virtual:
+        facts = describe_hdf5(dataset, path)
+        if facts.is_elsewhere:
             raise ValueError(f"`{path}` must hold its points itself, got a link of `{dataset.name}` to other files.")
-        check_layout(dataset.dtype, dataset.shape, path)
-        if dataset.id.get_storage_size() == 0:
+        check_layout(facts.dtype, facts.shape, path)
+        if facts.num_stored_bytes == 0:
             raise ValueError(f"`{path}` must hold the values of `{dataset.name}`, got none: they were never written.")
+        check_expansion(facts.num_bytes, facts.num_stored_bytes, path)
         with naming_file(path, HDF5_RULE):
             stored = dataset[()]
     return check_points(stored, path)
@@ -143,13 +160,14 @@ def read_parquet(path: Path) -> np.ndarray:
 
     rule = "be a complete Parquet file"
     with naming_file(path, rule), pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
+        names, num_rows = file.schema_arrow.names, file.metadata.num_rows
     chosen = [axis if axis in names else axis.upper() for axis in "xyz"]
     if any(names.count(name) != 1 for name in chosen):
         raise ValueError(
             f"`{path}` must have the columns `x`, `y` and `z`, one point a row, got {names}. "
             "A table of one cloud a row is read by `datasets.load_dataset`."
         )
+    check_expansion(num_rows * len(chosen) * np.dtype(np.float64).itemsize, path.stat().st_size, path)
     with naming_file(path, rule):
         table = pq.ParquetFile(path).read(columns=chosen)
     if any(column.null_count for column in table.columns):

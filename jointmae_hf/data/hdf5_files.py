@@ -1,14 +1,15 @@
 """Reading the HDF5 files of published corpora: what a file holds is compared with what it must hold before it is read."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .point_checks import naming_file
+from .point_checks import check_expansion, naming_file
 
 
 # The largest file of the corpora read here has 11,416 rows.
@@ -65,6 +66,50 @@ def opened_hdf5(path: Path) -> Iterator[Any]:
         yield file
 
 
+class Hdf5Facts(NamedTuple):
+    """What a dataset says of itself before it is read.
+
+    Args:
+        dtype (`np.dtype`):
+            Type of its numbers.
+        shape (`tuple[int, ...]`, *optional*):
+            `None` if it has no space.
+        num_bytes (`int`):
+            Bytes in memory that reading it takes: those of its values, or of a chunk if that is larger.
+        num_stored_bytes (`int`):
+            Bytes of the file that hold its values.
+        is_elsewhere (`bool`):
+            Whether its values are in other files.
+    """
+
+    dtype: np.dtype
+    shape: tuple[int, ...] | None
+    num_bytes: int
+    num_stored_bytes: int
+    is_elsewhere: bool
+
+
+def describe_hdf5(dataset: Any, path: Path) -> Hdf5Facts:
+    """Ask a dataset what it holds; a damaged file may fail to answer.
+
+    Args:
+        dataset (`h5py.Dataset`):
+            The dataset.
+        path (`pathlib.Path`):
+            Its file, for the message.
+
+    Returns:
+        `Hdf5Facts`: What it says.
+
+    Raises:
+        ValueError: If it cannot be asked; the message names the file.
+    """
+    with naming_file(path, HDF5_RULE):
+        num_bytes = max(dataset.nbytes, math.prod(dataset.chunks or ()) * dataset.dtype.itemsize)
+        is_elsewhere = bool(dataset.external) or dataset.is_virtual
+        return Hdf5Facts(dataset.dtype, dataset.shape, num_bytes, dataset.id.get_storage_size(), is_elsewhere)
+
+
 def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
     """The array of a column, after comparing its type with the column; `None` if it may be and is missing."""
     import h5py
@@ -75,24 +120,28 @@ def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
         if column.is_required:
             raise ValueError(f"`{path}` must have the key `{column.name}`, got {sorted(names)}.")
         return None
-    dataset = file[column.name] if isinstance(file.get(column.name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+    with naming_file(path, HDF5_RULE):
+        dataset = file[column.name] if isinstance(file.get(column.name, getlink=True), h5py.HardLink) else None
+    facts = describe_hdf5(dataset, path) if isinstance(dataset, h5py.Dataset) else None
+    if facts is None or facts.is_elsewhere:
         raise ValueError(f"`{path}` must hold `{column.name}` itself as an array, got a group or a link elsewhere.")
-    shape: tuple[int, ...] = dataset.shape or ()
+    shape: tuple[int, ...] = facts.shape or ()
     is_label = column.shape == () and shape[1:] == (1,)
-    if dataset.dtype.kind not in column.kinds or len(shape) == 0 or not (shape[1:] == column.shape or is_label):
+    if facts.dtype.kind not in column.kinds or len(shape) == 0 or not (shape[1:] == column.shape or is_label):
         expected = str(("num_clouds", *column.shape)).replace("'", "")
         raise ValueError(
             f"`{path}` must hold `{column.name}` of shape {expected} and kind {column.kinds!r}, got {shape} of "
-            f"{dataset.dtype}."
+            f"{facts.dtype}."
         )
     if not 0 < shape[0] <= _MOST_ROWS:
         raise ValueError(f"`{path}` must hold 1 to {_MOST_ROWS} clouds, got {shape[0]} in `{column.name}`.")
     # Chunks that were never written read as zeros.
-    if dataset.id.get_storage_size() * _MOST_BYTES_PER_STORED_BYTE < dataset.nbytes:
+    if facts.num_stored_bytes * _MOST_BYTES_PER_STORED_BYTE < facts.num_bytes:
         raise ValueError(
             f"`{path}` must hold the values of `{column.name}`, got an array that was not written in full."
         )
+    if "f" in column.kinds:
+        check_expansion(facts.num_bytes, facts.num_stored_bytes, path)
     return dataset
 
 

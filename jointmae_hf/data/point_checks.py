@@ -9,6 +9,9 @@ import numpy as np
 
 # In parts of the extent; 2,048 points on a surface are about thirty times as far apart.
 _LARGEST_ROUNDING = 1e-3
+# Coordinates as measured hardly compress; a file of zeros that a few bytes describe is made to fill the memory.
+_LARGEST_EXPANSION = 100
+_HARMLESS_BYTES = 64 << 20
 
 
 @contextmanager
@@ -50,6 +53,27 @@ def check_layout(dtype: np.dtype, shape: tuple[int, ...] | None, path: Path) -> 
         raise ValueError(f"`{path}` must hold an array of shape (num_points, 3), got {shape}.")
     if shape[0] == 0:
         raise ValueError(f"`{path}` must hold at least one point, got 0.")
+
+
+def check_expansion(num_bytes: int, num_stored_bytes: int, path: Path) -> None:
+    """Raise if a compressed array becomes far larger than what is stored of it, before it is read.
+
+    Args:
+        num_bytes (`int`):
+            Bytes of the array in memory.
+        num_stored_bytes (`int`):
+            Bytes of the file that hold it.
+        path (`pathlib.Path`):
+            Its file, for the message.
+
+    Raises:
+        ValueError: If it has more than 64 MiB and more than a hundred times the bytes that are stored.
+    """
+    if num_bytes > max(_HARMLESS_BYTES, _LARGEST_EXPANSION * num_stored_bytes):
+        raise ValueError(
+            f"`{path}` must not expand to more than {_LARGEST_EXPANSION} times what it stores, got {num_bytes} bytes from "
+            f"{num_stored_bytes}. If you trust it, store its points without compression."
+        )
 
 
 def check_points(points: np.ndarray, path: Path) -> np.ndarray:

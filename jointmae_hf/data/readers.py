@@ -57,6 +57,8 @@ def read_point_cloud(
         raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
     if suffix not in POINT_CLOUD_SUFFIXES:
         raise ValueError(f"`path` must end in one of {', '.join(POINT_CLOUD_SUFFIXES)}, got {path}.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"`{path}` must be a regular file, got a folder or a device.")  # a pipe never ends
     if suffix in _MESH_SUFFIXES:
         return read_mesh(path, num_points, np.random.default_rng(0) if rng is None else rng)
     if suffix in _KEYED_READERS:

@@ -13,6 +13,7 @@ from .point_checks import check_points, naming_file
 
 
 _COMMENTS = ("#", "//")
+_MOST_COLUMNS = 1000
 
 
 def _split(line: str) -> list[str]:
@@ -65,6 +66,9 @@ def _parse(lines: list[str], columns: list[int], path: Path) -> np.ndarray:
     """Coordinates from lines of numbers, each with the same number of columns."""
     if not lines:
         raise ValueError(f"`{path}` must hold at least one point, got 0.")
+    num_columns = len(_split(lines[0]))
+    if num_columns > _MOST_COLUMNS:
+        raise ValueError(f"`{path}` must hold at most {_MOST_COLUMNS} numbers a line, got {num_columns}.")
     with naming_file(path, "hold lines of numbers, all of one length"), warnings.catch_warnings():
         warnings.simplefilter("error")
         # All columns are parsed, so that a line cut short is seen.
@@ -106,7 +110,7 @@ def read_pts(path: Path) -> np.ndarray:
     """
     lines, columns = _take_header(_read_lines(path), path)
     if lines and lines[0].isdecimal():
-        count, lines = int(lines[0]), lines[1:]
-        if count != len(lines):
-            raise ValueError(f"`{path}` must hold the {count} points that its first line says, got {len(lines)}.")
+        count, lines = lines[0], lines[1:]
+        if (count.lstrip("0") or "0") != str(len(lines)):
+            raise ValueError(f"`{path}` must hold the {count[:20]} points that its first line says, got {len(lines)}.")
     return _parse(lines, columns, path)

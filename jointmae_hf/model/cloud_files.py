@@ -27,6 +27,37 @@ PLY_TYPES = {
 }
 """numpy's name of each number type of the PLY format."""
 
+NPY_START = b"\x93NUMPY"
+LARGEST_NPY_HEADER = 10_000
+"""Bytes above which numpy takes no header, after reading it."""
+
+MOST_COLUMNS = 1000
+"""Numbers a line above which a text is no cloud."""
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """Map a `.npy` file into memory, after checks that numpy does not make; Python objects are never loaded.
+
+    Args:
+        path (`pathlib.Path`):
+            The file.
+
+    Returns:
+        `np.ndarray`: Its array, read-only and still on disk: the size that the header promises is checked before anything
+        is allocated.
+
+    Raises:
+        ValueError: If the file starts as another format does, or its header is too long. numpy raises other errors.
+    """
+    with open(path, "rb") as file:
+        start = file.read(12)
+    if not start.startswith(NPY_START):  # numpy would go by the content in place of the ending
+        raise ValueError(f"it starts with {start[:6]!r} instead of {NPY_START!r}")
+    header_size = int.from_bytes(start[8:10] if start[6:7] == b"\x01" else start[8:12], "little")
+    if header_size > LARGEST_NPY_HEADER:
+        raise ValueError(f"its header has {header_size} bytes and not at most {LARGEST_NPY_HEADER}")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
 
 def read_cloud_file(path: str | Path, num_points: int) -> np.ndarray:
     """Read a cloud from a `.npy`, `.xyz`, `.txt`, `.pts`, `.off` or `.ply` file.
@@ -54,15 +85,18 @@ def read_cloud_file(path: str | Path, num_points: int) -> np.ndarray:
             f"`path` must end in one of {', '.join(CLOUD_FILE_SUFFIXES)}, got {path.name}. For other formats install "
             "jointmae_hf and pass `reader=jointmae_hf.data.read_point_cloud`."
         )
+    if path.exists() and not path.is_file():
+        raise ValueError(f"`{path}` must be a regular file, got a folder or a device.")  # a pipe never ends
     try:
         if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return np.array(open_npy(path))
         if suffix in (".off", ".ply"):
             vertices, polygons = (_read_off if suffix == ".off" else _read_ply)(path.read_bytes())
             return _sample_surface(vertices, polygons, num_points) if polygons else vertices
         return _read_text(path.read_text(encoding="utf-8-sig"), may_start_with_count=suffix == ".pts")
-    except (ValueError, OSError, EOFError, IndexError, KeyError) as error:
-        raise ValueError(f"`{path}` must be a complete {suffix} file of a cloud, got: {error}") from error
+    except Exception as error:  # Parsers stumble over a broken file with whatever error comes first.
+        reason = str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"`{path}` must be a complete {suffix} file of a cloud, got: {reason}") from error
 
 
 CLOUD_FILE_SUFFIXES = (".npy", ".off", ".ply", ".pts", ".txt", ".xyz")
@@ -79,10 +113,11 @@ def _read_text(text: str, may_start_with_count: bool) -> np.ndarray:
         raise ValueError("it holds no point")
     if count is not None and count != len(lines):
         raise ValueError(f"it has {len(lines)} points and not the {count} of its first line")
-    rows = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, comments=None, ndmin=2)
-    if rows.shape[1] < 3:
-        raise ValueError(f"it has {rows.shape[1]} numbers a line")
-    return rows[:, :3]
+    delimiter = "," if "," in lines[0] else None
+    num_columns = len(lines[0].split(delimiter))
+    if not 3 <= num_columns <= MOST_COLUMNS:
+        raise ValueError(f"it has {num_columns} numbers a line and not 3 to {MOST_COLUMNS}")
+    return np.loadtxt(lines, delimiter=delimiter, comments=None, ndmin=2)[:, :3].copy()
 
 
 def _read_off(content: bytes) -> tuple[np.ndarray, list[list[int]]]:
@@ -121,15 +156,15 @@ def _read_ply(content: bytes) -> tuple[np.ndarray, list[list[int]]]:
         source = _PlyBinary(body, ">" if file_format == "binary_big_endian" else "<")
     vertices, polygons = None, []
     for name, count, properties in elements:
+        columns, types = [column for column, *_ in properties], [kinds for _, *kinds in properties]
         if name == "vertex":
-            columns = [property_name for property_name, *_ in properties]
-            rows = source.read_table(count, [types[-1] for _, *types in properties])
+            rows = source.read_table(count, [kind for (kind,) in types])
             vertices = rows[:, [columns.index(axis) for axis in "xyz"]]
         else:
-            lists = source.read_rows(count, [types for _, *types in properties])
-            corners = [place for place, (column, *_) in enumerate(properties) if column.startswith("vertex_ind")]
+            corners = [place for place, column in enumerate(columns) if column.startswith("vertex_ind")]
+            lists = source.read_column(count, types, corners[0] if corners else 0)
             if name == "face" and corners:
-                polygons = [[int(corner) for corner in row[corners[0]]] for row in lists]
+                polygons = [[int(corner) for corner in row] for row in lists]
     if vertices is None:
         raise ValueError("it has no element called vertex")
     return vertices, polygons
@@ -148,7 +183,18 @@ def _read_ply_header(header: bytes) -> tuple[str, list[tuple[str, int, list[list
             elements[-1][2].append([fields[4], PLY_TYPES[fields[2]], PLY_TYPES[fields[3]]])
         elif fields[:1] == ["property"]:
             elements[-1][2].append([fields[2], PLY_TYPES[fields[1]]])
+    for name, count, properties in elements:
+        # Rows without a column take no place in the file: it could promise any number of them.
+        if count < 0 or not properties:
+            raise ValueError(f"its element {name} has {count} rows of {len(properties)} columns")
     return file_format, elements
+
+
+def _list_length(number: float) -> int:
+    """Length of a list in a row, which the file may give as any kind of number."""
+    if not 0 <= number < np.inf or number != int(number):
+        raise ValueError(f"a list of it has {number} entries")
+    return int(number)
 
 
 class _PlyText:
@@ -167,21 +213,24 @@ class _PlyText:
         """Rows without lists, `(count, num_columns)`."""
         return np.array(self._take(count), dtype=np.float64).reshape(count, len(types))
 
-    def read_rows(self, count: int, types: list[list[str]]) -> list[list[list[float]]]:
-        """Rows with lists: for each row and column the values."""
-        rows = []
-        for fields in self._take(count):
-            numbers, columns = [float(field) for field in fields], []
-            for column_types in types:
-                length = 1
-                if len(column_types) == 2:
-                    length, numbers = int(numbers[0]), numbers[1:]
-                if len(numbers) < length:
-                    raise ValueError("a row of it is cut short")
-                columns.append(numbers[:length])
-                numbers = numbers[length:]
-            rows.append(columns)
-        return rows
+    def read_column(self, count: int, types: list[list[str]], column: int) -> list[list[float]]:
+        """Rows with lists: for each row the values in one column."""
+        return [self._values([float(field) for field in fields], types, column) for fields in self._take(count)]
+
+    @staticmethod
+    def _values(numbers: list[float], types: list[list[str]], column: int) -> list[float]:
+        """Values in one column of a row; a list stands behind its length."""
+        start, values = 0, []
+        for place, kinds in enumerate(types):
+            is_list = len(kinds) == 2
+            length = _list_length(numbers[start]) if is_list else 1
+            start += is_list
+            if len(numbers) < start + length:
+                raise ValueError("a row of it is cut short")
+            if place == column:
+                values = numbers[start : start + length]
+            start += length
+        return values
 
 
 class _PlyBinary:
@@ -204,16 +253,19 @@ class _PlyBinary:
         rows = self._take(count, np.dtype([(str(place), self.byte_order + kind) for place, kind in enumerate(types)]))
         return np.stack([rows[str(place)].astype(np.float64) for place in range(len(types))], axis=1)
 
-    def read_rows(self, count: int, types: list[list[str]]) -> list[list[list[float]]]:
-        """Rows with lists: for each row and column the values."""
+    def read_column(self, count: int, types: list[list[str]], column: int) -> list[list[float]]:
+        """Rows with lists: for each row the values in one column."""
+        dtypes = [[np.dtype(self.byte_order + kind) for kind in kinds] for kinds in types]
+        smallest = sum(kinds[0].itemsize for kinds in dtypes)  # with empty lists
+        if self.position + count * smallest > len(self.body):
+            raise ValueError(f"it has {len(self.body) - self.position} bytes for {count} rows of {smallest} or more")
         rows = []
-        dtypes = [[np.dtype(self.byte_order + kind) for kind in column_types] for column_types in types]
         for _ in range(count):
-            columns = []
-            for column_types in dtypes:
-                length = int(self._take(1, column_types[0])[0]) if len(column_types) == 2 else 1
-                columns.append(self._take(length, column_types[-1]).tolist())
-            rows.append(columns)
+            for place, kinds in enumerate(dtypes):
+                length = _list_length(self._take(1, kinds[0])[0]) if len(kinds) == 2 else 1
+                values = self._take(length, kinds[-1])
+                if place == column:
+                    rows.append(values.tolist())
         return rows
 
 

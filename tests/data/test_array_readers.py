@@ -1,3 +1,5 @@
+import zipfile
+
 import h5py
 import numpy as np
 import pyarrow as pa
@@ -86,6 +88,22 @@ def test_read_npz_names_the_file_when_a_byte_of_its_points_is_changed(tmp_path):
         read_point_cloud(path)
 
 
+def test_read_npz_refuses_an_array_that_expands_beyond_measure(tmp_path):
+    np.savez_compressed(tmp_path / "bad.npz", points=np.zeros((6_000_000, 3), np.float32))
+    with pytest.raises(
+        ValueError, match=r"bad\.npz` must not expand to more than 100 times what it stores, got 72000128"
+    ):
+        read_point_cloud(tmp_path / "bad.npz")
+
+
+def test_read_npz_reserves_no_memory_for_what_a_header_promises(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive, archive.open("points.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(ValueError, match=r"its array of shape \(1099511627776, 3\) does not fit 128 bytes"):
+        read_point_cloud(tmp_path / "bad.npz")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float64", ">f4", "int32", "uint8"])
 def test_read_h5_returns_float32_for_every_number_type(tmp_path, dtype):
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -142,6 +160,21 @@ def test_read_h5_refuses_values_that_were_never_written(tmp_path):
         read_point_cloud(tmp_path / "bad.h5")
 
 
+def test_read_h5_refuses_a_chunk_far_larger_than_what_is_stored(tmp_path):
+    with h5py.File(tmp_path / "bad.h5", "w") as file:
+        options = {"chunks": (6_000_000, 3), "maxshape": (None, 3), "compression": "gzip"}
+        file.create_dataset("points", data=POINTS, **options)
+    with pytest.raises(ValueError, match=r"bad\.h5` must not expand .* got 72000000 bytes"):
+        read_point_cloud(tmp_path / "bad.h5")
+
+
+def test_read_h5_refuses_terabytes_of_which_some_are_written(tmp_path):
+    with h5py.File(tmp_path / "bad.h5", "w") as file:
+        file.create_dataset("points", (1 << 40, 3), "f4", chunks=(1000, 3))[:1000] = 1
+    with pytest.raises(ValueError, match=r"bad\.h5` must not expand .* got 13194139533312 bytes"):
+        read_point_cloud(tmp_path / "bad.h5")
+
+
 @pytest.mark.parametrize("kept", [0, 100, -100])
 def test_read_h5_names_the_file_when_it_is_truncated(tmp_path, kept):
     path = tmp_path / "bad.h5"
@@ -174,6 +207,13 @@ def test_read_parquet_names_file_rule_and_value_when_a_column_is_wrong(tmp_path,
     with pytest.raises(ValueError, match=message) as caught:
         read_point_cloud(tmp_path / "bad.parquet")
     assert "bad.parquet" in str(caught.value)
+
+
+def test_read_parquet_refuses_rows_that_expand_beyond_measure(tmp_path):
+    columns = dict.fromkeys("xyz", pa.array(np.zeros(3_000_000, np.float32)))
+    pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
+    with pytest.raises(ValueError, match=r"bad\.parquet` must not expand to more than 100 times"):
+        read_point_cloud(tmp_path / "bad.parquet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x,y,z\n1,2,3\n"])

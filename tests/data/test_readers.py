@@ -1,9 +1,11 @@
+import os
 import sys
 
 import numpy as np
 import pytest
 
 from jointmae_hf.data import POINT_CLOUD_SUFFIXES, read_point_cloud
+from jointmae_hf.model.cloud_files import read_cloud_file
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", "int8", "uint16", "int64"])
@@ -79,6 +81,15 @@ def test_read_point_cloud_lists_the_endings_when_it_does_not_know_one(tmp_path):
 def test_read_point_cloud_refuses_no_points(tmp_path):
     with pytest.raises(ValueError, match="`num_points` must be at least 1, got 0"):
         read_point_cloud(tmp_path / "a.off", num_points=0)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("read", [read_point_cloud, lambda path: read_cloud_file(path, 8)])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, read, make):
+    make(tmp_path / "bad.xyz")
+    with pytest.raises(ValueError, match=r"bad\.xyz` must be a regular file, got a folder or a device"):
+        read(tmp_path / "bad.xyz")
 
 
 @pytest.mark.parametrize("suffix", POINT_CLOUD_SUFFIXES)

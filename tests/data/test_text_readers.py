@@ -82,6 +82,16 @@ def test_read_pts_refuses_another_count(tmp_path, count):
         read(tmp_path, f"{count}\n0 1 2\n3 4 5\n", "bad.pts")
 
 
+def test_read_pts_names_the_file_whatever_the_length_of_its_count(tmp_path):
+    with pytest.raises(ValueError, match=r"bad\.pts` must hold the 9{20} points that its first line says, got 1"):
+        read(tmp_path, "9" * 5000 + "\n0 1 2\n", "bad.pts")
+
+
+def test_read_text_refuses_a_million_columns(tmp_path):
+    with pytest.raises(ValueError, match="at most 1000 numbers a line, got 1000000"):
+        read(tmp_path, "1 " * 1_000_000)
+
+
 def test_read_pts_refuses_a_count_alone(tmp_path):
     with pytest.raises(ValueError, match="at least one point, got 0"):
         read(tmp_path, "0\n", "bad.pts")

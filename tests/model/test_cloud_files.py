@@ -22,6 +22,12 @@ def binary_ply(order, num_faces=1):
     return (header + FACE_PROPERTY).encode() + vertices.tobytes() + face * num_faces
 
 
+def npy_header(shape):
+    """A `.npy` file of eight numbers whose header says another shape."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -91,6 +97,17 @@ def test_mesh_gives_the_same_points_at_each_reading(tmp_path):
         ("a.ply", b"ply\nformat ascii 1.0\n", "no header"),
         ("a.ply", (ASCII_PLY + FACE_PROPERTY + SQUARE).encode(), "0 rows where 1"),
         ("a.ply", binary_ply("<")[:-1], "too early"),
+        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement a 1000000000000\nend_header\n", "of 0 columns"),
+        ("a.ply", binary_ply("<").replace(b"face 1", b"face 1000000000000"), "bytes for 1000000000000 rows"),
+        ("a.ply", (ASCII_PLY + FACE_PROPERTY + SQUARE + "inf 0 1 2 3\n").encode(), "a list of it has inf entries"),
+        ("a.ply", (ASCII_PLY.replace("float z", "list uchar float z") + "end_header\n" + SQUARE).encode(), "unpack"),
+        ("a.npy", b"PK\x03\x04", "starts with b'PK"),
+        ("a.npy", npy_header("(1, 4294967296)"), ""),
+        ("a.npy", npy_header("(99999999999999999999, 3)"), ""),
+        ("a.npy", npy_header("(8, 3"), ""),
+        ("a.npy", b"\x93NUMPY\x03\x00\xff\xff\xff\xff" + bytes(64), "header has 4294967295 bytes"),
+        ("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 99999999999999999999\n", "OverflowError"),
+        ("a.xyz", b"1 " * 1001, "1001 numbers a line"),
     ],
 )
 def test_broken_file_is_refused_by_name(tmp_path, name, content, reason):
