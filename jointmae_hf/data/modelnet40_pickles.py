@@ -1,5 +1,6 @@
 """ModelNet40 from Point-BERT's cache: two pickles of 8,192 points a shape, chosen farthest first from 10,000."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,8 @@ def read_pickled_label(label: Any, path: Path) -> int:
     """
     number = np.asarray(label) if isinstance(label, (int, np.integer, np.ndarray)) else np.empty(0)
     if number.size != 1 or number.dtype.kind not in "iu":
-        raise ValueError(f"`{path}` must hold one integer per label, got {label!r}.")
+        # Written out in full, lists that hold each other many times would never end.
+        raise ValueError(f"`{path}` must hold one integer per label, got {reprlib.repr(label)}.")
     return int(number.reshape(-1)[0])
 
 

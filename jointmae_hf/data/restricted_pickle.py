@@ -8,6 +8,7 @@ import math
 import mmap
 import pickle
 import pickletools
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from .point_checks import naming_file
 
 
+_TUPLE_ENDINGS = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _NUMBER_CODES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 
 
@@ -72,7 +74,7 @@ class _MakeType(_Call):
 
     def __call__(self, code: Any, *_: Any) -> _Type:
         if not isinstance(code, str) or code not in _NUMBER_CODES:
-            raise pickle.UnpicklingError(f"numbers of type {code!r}")
+            raise pickle.UnpicklingError(f"numbers of type {reprlib.repr(code)}")
         return _Type(code)
 
 
@@ -153,11 +155,44 @@ class _RestrictedUnpickler(pickle.Unpickler):
         return _STAND_INS[module, name]
 
 
-def _check_sizes(content: Any, size: int) -> None:
-    """Raise if a pickle announces more than it has, for which the unpickler would reserve memory at once."""
+def _take(stack: list[bool | None], opcode: pickletools.OpcodeInfo) -> list[bool | None]:
+    """Take from the stack what an opcode takes: some items, or all above the last mark."""
+    if pickletools.markobject not in opcode.stack_before:
+        start = len(stack) - len(opcode.stack_before)
+    else:
+        mark = next((place for place in reversed(range(len(stack))) if stack[place] is None), -1)
+        start = mark - opcode.stack_before.index(pickletools.markobject)
+    if start < 0:
+        raise pickle.UnpicklingError("an instruction without its arguments")
+    taken = stack[start:]
+    del stack[start:]
+    return taken
+
+
+def _check_instructions(content: Any, size: int) -> None:
+    """Raise for a few bytes that would cost the unpickler memory or time without bound.
+
+    It reserves memory for each place below the largest that is announced. And it hashes keys: that of a tuple of two
+    tuples, each of which is the same tuple of two, and so on, would never end.
+    """
+    stack: list[bool | None] = []  # whether each item is a tuple; None is a mark
+    memo: dict[int, bool | None] = {}
     for opcode, argument, _ in pickletools.genops(content):
-        if isinstance(argument, int) and opcode.name.endswith("PUT") and argument > size:
-            raise pickle.UnpicklingError(f"place {argument} in a list of what {size} bytes can name")
+        name = opcode.name
+        if name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
+            raise pickle.UnpicklingError("a set")
+        if name.endswith("PUT") or name == "MEMOIZE":
+            place = argument if isinstance(argument, int) else len(memo)
+            if place > size:
+                raise pickle.UnpicklingError(f"place {place} in a list of what {size} bytes can name")
+            memo[place] = stack[-1]
+        taken = _take(stack, opcode)
+        first_key = {"DICT": 1, "SETITEM": 1, "SETITEMS": 2}.get(name)  # behind the mark, the dictionary, or both
+        if first_key is not None and any(taken[first_key::2]):
+            raise pickle.UnpicklingError("a tuple as a key")
+        results: dict[str, list[bool | None]] = {"MARK": [None], "DUP": taken * 2}
+        is_tuple = name.endswith(_TUPLE_ENDINGS) or (name.endswith("GET") and bool(memo[int(argument or 0)]))
+        stack += results.get(name) or [is_tuple] * len(opcode.stack_after)
     content.seek(0)
 
 
@@ -182,5 +217,5 @@ def read_restricted_pickle(path: Path, most_bytes: int) -> Any:
             raise ValueError(f"{size} bytes, more than {most_bytes}")
         # A memory map never gives more than the file has.
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            _check_sizes(content, size)
+            _check_instructions(content, size)
             return _RestrictedUnpickler(content, encoding="latin1").load()

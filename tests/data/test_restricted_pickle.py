@@ -151,6 +151,33 @@ def test_read_reserves_no_memory_for_what_the_file_does_not_have(tmp_path, conte
         read(tmp_path, content)
 
 
+DOUBLED = b")" + b"2\x86" * 60  # a tuple of two tuples, each of which is the same tuple of two, and so on
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"}" + DOUBLED + b"Ns.", "a tuple as a key"),
+        (b"})" + b"".join(b"q%ch%c\x86" % (place, place) for place in range(60)) + b"Ns.", "a tuple as a key"),
+        (b"}(" + DOUBLED + b"Nu.", "a tuple as a key"),
+        (b"(" + DOUBLED + b"Nd.", "a tuple as a key"),
+        (b"\x8f(" + DOUBLED + b"\x90.", "a set"),
+        (b"(" + DOUBLED + b"\x91.", "a set"),
+        (b"cnumpy\ndtype\n" + DOUBLED + b"\x85R.", "numbers of type"),
+    ],
+    ids=["set_item", "memo", "set_items", "dictionary", "set", "frozen_set", "type"],
+)
+def test_read_ends_when_a_few_bytes_ask_for_endless_work(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, b"\x80\x04" + content)
+
+
+@pytest.mark.timeout(20)
+def test_read_takes_time_in_proportion_to_the_file(tmp_path):
+    assert read(tmp_path, b"(" * 300_000 + b"1" * 300_000 + b"N.") is None
+
+
 @pytest.mark.parametrize("kept", [0, 1, 10, 60, -1])
 def test_read_names_the_file_when_it_is_cut_off(tmp_path, kept):
     with pytest.raises(ValueError, match=r"a\.pkl` must be a complete pickle"):
