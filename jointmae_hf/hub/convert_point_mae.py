@@ -8,16 +8,18 @@ Reads what Point-MAE published: pre-trained, fine-tuned for classification, and 
 import argparse
 import codecs
 import logging
+import mmap
 import os
-import pickle
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jointmae_hf.data.point_checks import check_expansion
 from jointmae_hf.model import (
     JointMAEFeatureExtractor,
     JointMAEForPointCloudClassification,
@@ -54,16 +56,39 @@ def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
-        with torch.serialization.safe_globals(_globals_of_numpy_scalars()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        content = _load_tensors(path)
+    except OSError:
+        raise
+    except Exception as error:  # torch stumbles over a broken file with whatever error comes first.
         raise ValueError(f"`path` must be a .pth file of tensors and numbers, got {path.name!r}: {error}") from error
     for key in ("base_model", "model_state_dict"):
         if isinstance(content, dict) and key in content:
-            weights = content[key]
-            return {name.replace("module.", ""): value for name, value in weights.items()}
+            return _tensors_of(content[key], path)
     got = sorted(content) if isinstance(content, dict) else type(content).__name__
     raise ValueError(f"`path` must hold `base_model` or `model_state_dict`, got {got} in {path.name!r}.")
+
+
+def _load_tensors(path: Path) -> Any:
+    """Content of a file of `torch.save` without code."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_expansion(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path)
+    # A memory map never gives more than the file has.
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        torch.serialization.safe_globals(_globals_of_numpy_scalars()),
+    ):
+        return torch.load(cast(BinaryIO, content), map_location="cpu", weights_only=True)
+
+
+def _tensors_of(weights: Any, path: Path) -> dict[str, Tensor]:
+    """State dict without `module.` prefixes, after checking that it is one."""
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise ValueError(f"`path` must hold tensors by name, got something else in {path.name!r}.")
+    return {name.replace("module.", ""): value for name, value in weights.items()}
 
 
 def _globals_of_numpy_scalars() -> list[Any]:

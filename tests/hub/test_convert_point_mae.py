@@ -248,6 +248,13 @@ def test_file_without_weights_is_refused(tmp_path):
         read_point_mae(tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize("weights", [3, [1], {"a": "text"}, {1: torch.zeros(2)}], ids=repr)
+def test_weights_that_are_no_tensors_by_name_are_refused(tmp_path, weights):
+    torch.save({"base_model": weights}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"`path` must hold tensors by name, got something else in 'other\.pth'"):
+        read_point_mae(tmp_path / "other.pth")
+
+
 def test_weights_of_another_model_are_refused(pretrained):
     with pytest.raises(ValueError, match=r"`weights` must hold one of MAE_encoder.*got norm\.bias"):
         convert_weights({"norm.bias": torch.zeros(3)})
