@@ -187,3 +187,29 @@ def local_alignment_mask(is_correlated: Tensor, local_2d_to_3d: bool, local_3d_t
     rows_3d = torch.cat([within_3d, from_3d], dim=2)
     rows_2d = torch.cat([from_2d.transpose(1, 2), within_2d], dim=2)
     return torch.cat([rows_3d, rows_2d], dim=1)
+
+
+def separate_modalities(may_attend: Tensor, is_separate: Tensor, num_tokens_3d: int) -> Tensor:
+    """Take away attention across modalities from some samples, which then learn as downstream, where there is no 2D.
+
+    The option `cross_attention_drop_rate`; the paper's encoder always sees both.
+
+    Args:
+        may_attend (`torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`):
+            See [`local_alignment_mask`]: **True = may attend**.
+        is_separate (`torch.BoolTensor` of shape `(batch_size,)`):
+            True for those samples.
+        num_tokens_3d (`int`):
+            Tokens of 3D, which come first.
+
+    Returns:
+        `torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`: **True = may attend**.
+
+    Example:
+        >>> everything = torch.ones(2, 2, 2, dtype=torch.bool)
+        >>> separate_modalities(everything, torch.tensor([True, False]), 1).int().tolist()
+        [[[1, 0], [0, 1]], [[1, 1], [1, 1]]]
+    """
+    is_3d = torch.arange(may_attend.shape[1], device=may_attend.device) < num_tokens_3d
+    is_within = is_3d[:, None] == is_3d
+    return may_attend & (is_within | ~is_separate[:, None, None])

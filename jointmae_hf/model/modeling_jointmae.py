@@ -51,6 +51,7 @@ from .masking import (
     num_hidden_tokens,
     random_mask,
     restore_tokens,
+    separate_modalities,
     split_tokens,
     take_visible,
 )
@@ -654,6 +655,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
             tokens_3d, centers, visible_centers, mask_3d = self._embed_3d(points, noise_3d)
             tokens.append(tokens_3d)
             positions.append(self.position_embeddings_3d(visible_centers))
+        is_separate = self._separate_samples(noise_2d)
         if pixel_values is not None:
             # CODEPATH: option of ours, patches of visible centres stay visible.
             if self.config.mask_alignment == "aligned" and noise_2d is not None and points is not None:
@@ -665,7 +667,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
         hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
         attention_mask = None
         if points is not None and pixel_values is not None:
-            attention_mask = self._local_attention_mask(hidden_states, points, visible_centers, patches, view)
+            attention_mask = self._local_attention_mask(
+                hidden_states, points, visible_centers, patches, view, is_separate
+            )
         # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
         if self.has_class_token:
             class_token = self.class_token.expand(hidden_states.shape[0], -1, -1)
@@ -749,15 +753,32 @@ class JointMAEModel(JointMAEPreTrainedModel):
         indices = patch_index(flat, view.to(flat.dtype), self.config.focal_length, image_size, patch_size)
         return indices.reshape(groups.shape[:3])
 
+    def _separate_samples(self, noise_2d: Tensor | None) -> Tensor | None:
+        """Samples `(batch_size,)` without attention across modalities, None where the rule of Sec. 3.3 holds for all."""
+        # CODEPATH: option of ours, in pre-training alone.
+        if self.config.cross_attention_drop_rate == 0 or not self.training or noise_2d is None:
+            return None
+        # A sum does not depend on the order of its terms, so the choice is independent of the mask.
+        return noise_2d.to(torch.float64).sum(dim=1).frac().abs() < self.config.cross_attention_drop_rate
+
     def _local_attention_mask(
-        self, hidden_states: Tensor, points: Tensor, centers: Tensor, patches: Tensor, view: Tensor
+        self,
+        hidden_states: Tensor,
+        points: Tensor,
+        centers: Tensor,
+        patches: Tensor,
+        view: Tensor,
+        is_separate: Tensor | None,
     ) -> Tensor | None:
         """Mask of local-aligned attention (Sec. 3.3), built once for all blocks."""
         # CODEPATH: Table 6, first row, attends globally.
-        if not (self.config.local_2d_to_3d or self.config.local_3d_to_2d):
+        if is_separate is None and not (self.config.local_2d_to_3d or self.config.local_3d_to_2d):
             return None
         is_correlated = correlated_pairs(self._patches_of_tokens(points, centers, view), patches)
         may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
+        # CODEPATH: option of ours, some samples learn as downstream, without the other modality.
+        if is_separate is not None:
+            may_attend = separate_modalities(may_attend, is_separate, centers.shape[1])
 
         def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             return may_attend[batch_idx, q_idx, kv_idx]

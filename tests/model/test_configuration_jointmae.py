@@ -36,6 +36,7 @@ INVALID_FIELDS = [
     *({"mask_ratio_2d": value} for value in (0.0, 1.0, 0.1)),
     *({name: 1.0} for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")),
     {"drop_path_rate": -0.1},
+    {"cross_attention_drop_rate": 1.0},
     {"camera_distance": 1.0},
     {"focal_length": 0.0},
     {"splat_radius": -1.0},

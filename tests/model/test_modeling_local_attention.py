@@ -130,3 +130,22 @@ def test_eager_attention_returns_no_weight_for_uncorrelated_pairs(encoder, joint
 def test_model_refuses_attention_that_would_drop_the_mask(tiny_config, implementation):
     with pytest.raises((ValueError, ImportError)):
         JointMAEModel._from_config(tiny_config, attn_implementation=implementation)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_separate_samples_encode_3d_as_without_2d(
+    build_tiny_config, joint_inputs, random_arguments, tolerance, is_local
+):
+    switches = {"local_2d_to_3d": is_local, "local_3d_to_2d": is_local, "drop_path_rate": 0.0}
+    model = JointMAEModel(build_tiny_config(cross_attention_drop_rate=1 - 1e-9, **switches)).train()
+    tokens = model(**{**joint_inputs, **random_arguments}).last_hidden_state
+    expected = model(joint_inputs["points"], noise_3d=random_arguments["noise_3d"]).last_hidden_state
+    torch.testing.assert_close(tokens[:, : expected.shape[1]], expected, **tolerance[torch.float32])
+
+
+def test_share_of_separate_samples_is_the_rate_and_none_in_evaluation(build_tiny_config):
+    model = JointMAEModel(build_tiny_config(cross_attention_drop_rate=0.25)).train()
+    noise = torch.rand(4000, 4)
+    assert model._separate_samples(noise).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(model._separate_samples(noise.flip(1)), model._separate_samples(noise))
+    assert model.eval()._separate_samples(noise) is None
