@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .modelnet40 import ModelNet40
     from .modelnet40_names import MODELNET10_CLASSES, MODELNET40_CLASSES
     from .modelnet_few_shot import ModelNetFewShot
-    from .point_cloud_arrays import PointCloudArrays, hold_out_clouds, read_point_cloud_arrays
+    from .point_cloud_arrays import PointCloudArrays, as_clouds, hold_out_clouds, read_point_cloud_arrays
     from .point_cloud_dataset import PointCloudDataset
     from .readers import POINT_CLOUD_SUFFIXES, read_point_cloud
     from .scanobjectnn import ScanObjectNN
@@ -70,6 +70,7 @@ __all__ = [
     "SyntheticShapesConfig",
     "Transform",
     "WatchedCollator",
+    "as_clouds",
     "counter_normal",
     "counter_uniform",
     "generate_shape",

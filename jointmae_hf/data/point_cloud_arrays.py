@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .point_cloud_dataset import PointCloudSamples
+from .point_cloud_dataset import PointCloudDataset, PointCloudSamples
 
 
 SPLITS = ("train", "test", "validation")
@@ -46,6 +46,7 @@ class PointCloudArrays(torch.utils.data.Dataset):
                 raise ValueError(f"`{name}` must have shape {tuple(shape)}, got {tuple(values.shape)}.")
         self.points, self.labels, self.part_labels = points.float(), labels, part_labels
         self.num_points = points.shape[1]
+        self.files: list[str] = []  # those of a corpus are named when a worker is lost
 
     def __len__(self) -> int:
         return len(self.points)
@@ -165,3 +166,16 @@ def hold_out_clouds(
             raise ValueError(f"`share` must leave clouds of class {label}, got {share} of {len(rows)}.")
         held_out[rng.choice(rows, count, replace=False)] = True
     return clouds.select(np.flatnonzero(~held_out)), clouds.select(np.flatnonzero(held_out))
+
+
+def as_clouds(split: Any) -> PointCloudDataset | PointCloudArrays:
+    """Return samples of a split, whether it is a `datasets.Dataset` or lies in memory.
+
+    Args:
+        split (`datasets.Dataset` or [`PointCloudArrays`]):
+            The split.
+
+    Returns:
+        [`PointCloudDataset`] or [`PointCloudArrays`]: Its samples.
+    """
+    return split if isinstance(split, PointCloudArrays) else PointCloudDataset(split)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jointmae_hf.data import PointCloudDataset
+from jointmae_hf.data import PointCloudArrays, as_clouds
 
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ class FewShotSplit(torch.utils.data.Dataset):
     """Clouds of a fold with labels counted from 0, as `PointCloudCollator` and `extract_features` read them.
 
     Args:
-        dataset (`datasets.Dataset`):
+        dataset (`datasets.Dataset` or [`PointCloudArrays`]):
             Clouds of the fold with their labels in the corpus.
         classes (`Sequence[int]`):
             Labels in the corpus in the order of those in the fold.
     """
 
-    def __init__(self, dataset: Dataset, classes: Sequence[int]) -> None:
-        self.clouds = PointCloudDataset(dataset)
+    def __init__(self, dataset: Dataset | PointCloudArrays, classes: Sequence[int]) -> None:
+        self.clouds = as_clouds(dataset)
         self.classes = tuple(int(label) for label in classes)
         self.num_points, self.files = self.clouds.num_points, self.clouds.files
 
@@ -83,8 +83,8 @@ def as_fold(train: Dataset, test: Dataset) -> FewShotFold:
 
 
 def draw_fold(
-    train: Dataset,
-    test: Dataset,
+    train: Dataset | PointCloudArrays,
+    test: Dataset | PointCloudArrays,
     num_ways: int,
     num_shots: int,
     fold: int,
@@ -122,12 +122,9 @@ def draw_fold(
     for name, least in least_values.items():
         if values[name] < least:
             raise ValueError(f"`{name}` must be at least {least}, got {values[name]}.")
-    for name, split in (("train", train), ("test", test)):
-        if "label" not in split.features:
-            raise ValueError(f"`{name}` must have labels, got columns {sorted(split.features)}.")
     rng = np.random.default_rng([seed, num_ways, num_shots, fold])
-    train_labels, test_labels = np.asarray(train["label"]), np.asarray(test["label"])
-    names = train.features["label"].names
+    train_labels, names = _labels_and_names("train", train)
+    test_labels, _ = _labels_and_names("test", test)
     possible = [
         label
         for label in range(len(names))
@@ -146,3 +143,15 @@ def draw_fold(
         FewShotSplit(test.select(np.concatenate(test_rows)), classes),
         tuple(names[label] for label in classes),
     )
+
+
+def _labels_and_names(name: str, split: Dataset | PointCloudArrays) -> tuple[np.ndarray, list[str]]:
+    """Labels of a split and the names of its classes, which are numbers where it lies in memory."""
+    if isinstance(split, PointCloudArrays):
+        if split.labels is None:
+            raise ValueError(f"`{name}` must have labels, got none.")
+        labels = split.labels.cpu().numpy()
+        return labels, [str(label) for label in range(int(labels.max()) + 1)]
+    if "label" not in split.features:
+        raise ValueError(f"`{name}` must have labels, got columns {sorted(split.features)}.")
+    return np.asarray(split["label"]), list(split.features["label"].names)

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from .script_arguments import CorpusArguments, cloud_titles, default_tracker, set_up_process
     from .sealed_trainer import SealedTrainer
     from .step_guard import NonFiniteError, StepGuard
+    from .study_clock import Deadline, StopAtDeadline, measure_steps_per_minute
+    from .study_finetuning import part_fields_of_clouds, run_fine_tuning, training_of_stage
+    from .study_pretraining import Study, balanced_weights, export_weights, find_steps_per_minute
+    from .study_record import StudyRecord
+    from .study_stages import STUDIES, FineTuningStage, PreTrainingStage
     from .watched_trainer import WatchedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
@@ -52,20 +57,24 @@ __all__ = [
     "EVALUATION_EPOCH",
     "FINE_TUNING_RECIPES",
     "RECIPES",
+    "STUDIES",
     "Ablation",
     "AblationStudy",
     "CheckpointError",
     "ClassificationTrainer",
     "CloudSampling",
     "CorpusArguments",
+    "Deadline",
     "FineTuningArguments",
     "FineTuningRecipe",
+    "FineTuningStage",
     "JointMAETrainer",
     "LossProgressCallback",
     "MeasuredFolds",
     "NonFiniteError",
     "PointCloudTrainer",
     "PreTrainingRecipe",
+    "PreTrainingStage",
     "Recipe",
     "ReconstructionCallback",
     "ResumableTrainer",
@@ -75,7 +84,11 @@ __all__ = [
     "SegmentationTrainer",
     "Setting",
     "StepGuard",
+    "StopAtDeadline",
+    "Study",
+    "StudyRecord",
     "WatchedTrainer",
+    "balanced_weights",
     "blank_result",
     "build_fine_tuning_trainer",
     "build_model",
@@ -86,15 +99,19 @@ __all__ = [
     "default_tracker",
     "demonstration_checkpoint",
     "encoder_gradient_norms",
+    "export_weights",
     "find_last_checkpoint",
+    "find_steps_per_minute",
     "fine_tune_fold",
     "keep_freed_memory",
     "list_checkpoints",
     "load_fine_tuning_corpus",
     "load_fold",
+    "measure_steps_per_minute",
     "paired_gains",
     "parse_fine_tuning_arguments",
     "part_fields",
+    "part_fields_of_clouds",
     "pretraining_noise",
     "probe_clouds",
     "probe_fold",
@@ -102,12 +119,14 @@ __all__ = [
     "render_ablation",
     "requested_processes",
     "results_of",
+    "run_fine_tuning",
     "save_pretrained",
     "save_run",
     "seal_checkpoint",
     "set_up_process",
     "synchronize_batch_norm",
     "training_defaults",
+    "training_of_stage",
     "verify_checkpoint",
     "weights_to_measure",
     "write_fine_tuning_results",

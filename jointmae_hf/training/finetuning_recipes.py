@@ -10,6 +10,7 @@ from jointmae_hf.data import (
     Compose,
     FarthestPointSubsample,
     Normalize,
+    PointCloudArrays,
     PointCloudDataset,
     RandomSubsample,
     Transform,
@@ -88,7 +89,7 @@ class CloudSampling:
     those that are too small, are brought to one size by the collator, at random or by repeats.
 
     Args:
-        dataset (`PointCloudDataset` or [`FewShotSplit`]):
+        dataset ([`PointCloudDataset`], [`PointCloudArrays`] or [`FewShotSplit`]):
             Training split, which tells the size of the clouds.
         recipe ([`FineTuningRecipe`]):
             The recipe.
@@ -103,7 +104,7 @@ class CloudSampling:
 
     def __init__(
         self,
-        dataset: PointCloudDataset | FewShotSplit,
+        dataset: PointCloudDataset | PointCloudArrays | FewShotSplit,
         recipe: FineTuningRecipe,
         num_points: int,
         seed: int,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel, TrainingArguments
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from jointmae_hf.data import PointCloudArrays, PointCloudCollator, PointCloudDataset
 from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, write_results
 from jointmae_hf.evaluation.few_shot import FewShotSplit
 from jointmae_hf.model import JointMAEFeatureExtractor
@@ -69,8 +69,8 @@ def build_fine_tuning_trainer(
     model: PreTrainedModel,
     training: TrainingArguments,
     sampling: CloudSampling,
-    train: PointCloudDataset | FewShotSplit,
-    validation: PointCloudDataset | FewShotSplit | None = None,
+    train: PointCloudDataset | PointCloudArrays | FewShotSplit,
+    validation: PointCloudDataset | PointCloudArrays | FewShotSplit | None = None,
     trainer_class: type[ClassificationTrainer] = ClassificationTrainer,
     sync_batch_norm: bool = False,
     **options: Any,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from transformers import ProgressCallback, TrainingArguments
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from jointmae_hf.data import PointCloudArrays, PointCloudCollator, as_clouds
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 
@@ -45,7 +46,7 @@ def build_trainer(
     config: JointMAEConfig,
     recipe: PreTrainingRecipe,
     training: TrainingArguments,
-    corpus: DatasetDict,
+    corpus: DatasetDict | Mapping[str, PointCloudArrays],
     log_gradient_norms: bool = False,
     sync_batch_norm: bool = False,
 ) -> JointMAETrainer:
@@ -58,7 +59,7 @@ def build_trainer(
             For the augmentation.
         training (`transformers.TrainingArguments`):
             Of the run, on the basis of [`training_defaults`].
-        corpus (`datasets.DatasetDict`):
+        corpus (`datasets.DatasetDict` or `Mapping[str, PointCloudArrays]`):
             Splits `train` and `validation`.
         log_gradient_norms (`bool`, *optional*, defaults to `False`):
             As in [`JointMAETrainer`].
@@ -72,8 +73,8 @@ def build_trainer(
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
-        train_dataset=PointCloudDataset(corpus["train"]),
-        eval_dataset=PointCloudDataset(corpus["validation"]),
+        train_dataset=as_clouds(corpus["train"]),
+        eval_dataset=as_clouds(corpus["validation"]),
         data_collator=PointCloudCollator(config.num_points, training.seed),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,

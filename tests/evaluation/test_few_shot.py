@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
-from jointmae_hf.data import PointCloudCollator, point_cloud_features, point_cloud_table
+from jointmae_hf.data import PointCloudArrays, PointCloudCollator, point_cloud_features, point_cloud_table
 from jointmae_hf.evaluation import as_fold, draw_fold
 
 
@@ -94,3 +95,21 @@ def test_draw_fold_refuses_numbers_that_are_too_small(train, test, name):
     numbers = {"num_ways": 2, "num_shots": 1, "fold": 0, "seed": 0, "num_test": 1, name: -1}
     with pytest.raises(ValueError, match=f"`{name}` must be at least"):
         draw_fold(train, test, **numbers)
+
+
+def test_folds_are_drawn_from_clouds_in_memory():
+    labels = torch.arange(4).repeat_interleave(6)
+    clouds = PointCloudArrays(torch.rand(24, 8, 3), labels)
+    fold = draw_fold(clouds, clouds, num_ways=2, num_shots=3, fold=0, num_test=5)
+    assert (len(fold.train), len(fold.test), fold.train.num_points) == (6, 10, 8)
+    classes = [int(name) for name in fold.class_names]
+    for row in range(6):
+        sample = fold.train[row]
+        is_same = (clouds.points == torch.as_tensor(sample["points"])).all(dim=2).all(dim=1)
+        assert labels[is_same].tolist() == [classes[sample["labels"]]]
+
+
+def test_clouds_in_memory_without_labels_are_refused():
+    clouds = PointCloudArrays(torch.rand(4, 8, 3))
+    with pytest.raises(ValueError, match="`train` must have labels, got none"):
+        draw_fold(clouds, clouds, 2, 1, 0)
