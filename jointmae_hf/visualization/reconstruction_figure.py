@@ -1,5 +1,6 @@
 """Fig. 5 of the paper, with columns for the depth maps: what went in, what was hidden, what came back."""
 
+import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,8 @@ def save_figure(
 ) -> None:
     """Write a figure as PNG, whole or not at all, with its facts as text chunks.
 
+    Pixels take 256 colours out of a palette, which the eye does not miss and which is a third of the bytes.
+
     Args:
         figure (`matplotlib.figure.Figure`):
             From [`reconstruction_figure`].
@@ -118,13 +121,21 @@ def save_figure(
     Raises:
         ValueError: If `path` does not end in `.png`.
     """
+    from PIL import Image  # comes with matplotlib
+    from PIL.PngImagePlugin import PngInfo
+
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"`path` must end in '.png', got {str(path)!r}. Only PNG keeps the metadata.")
-    chunks = {str(key): str(value) for key, value in (metadata or {}).items()}
+    chunks = PngInfo()
+    for key, value in (metadata or {}).items():
+        chunks.add_text(str(key), str(value))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(temporary, format="png", dpi=dpi, metadata=chunks)
+        picture.save(temporary, format="png", optimize=True, pnginfo=chunks)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
