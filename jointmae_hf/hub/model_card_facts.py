@@ -18,7 +18,17 @@ from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_groups", "group_size")
 """Fields of the configuration on every card."""
 
-PRETRAINING_SETTINGS = ("neighborhood", "mask_ratio", "use_2d_branch", "image_size", "num_views", "projection_mode")
+PRETRAINING_SETTINGS = (
+    "neighborhood",
+    "mask_ratio",
+    "use_2d_branch",
+    "image_size",
+    "num_views",
+    "projection_mode",
+    "loss_3d_weight",
+    "loss_2d_weight",
+    "loss_3d_2d_weight",
+)
 """Fields on the cards of models that were pre-trained, beside `SETTINGS`."""
 
 

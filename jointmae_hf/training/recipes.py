@@ -79,6 +79,9 @@ class Recipe:
         """
         described: dict[str, Any] = {name: getattr(config, name) for name in self.model}
         described |= {name: getattr(training, name) for name in self.training}
+        if training.max_steps > 0:  # the length in steps then holds
+            described.pop("num_train_epochs", None)
+            described["max_steps"] = training.max_steps
         described["augmentation"] = [name for name, _ in self.augmentation]
         described["seed"] = training.seed
         return described

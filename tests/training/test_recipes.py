@@ -56,3 +56,11 @@ def test_description_holds_the_values_in_force(tmp_path):
     described = recipe.describe(training, recipe.build_config(image_size=64))
     assert (described["learning_rate"], described["image_size"]) == (0.5, 64)
     assert described["augmentation"] == ["rotate"]
+
+
+@pytest.mark.parametrize(("max_steps", "length"), [(3000, {"max_steps": 3000}), (-1, {"num_train_epochs": 300})])
+def test_description_tells_the_length_that_holds(tmp_path, max_steps, length):
+    recipe = RECIPES["best"]
+    training = TrainingArguments(output_dir=str(tmp_path), max_steps=max_steps, num_train_epochs=300, use_cpu=True)
+    described = recipe.describe(training, recipe.build_config())
+    assert {name: described[name] for name in ("max_steps", "num_train_epochs") if name in described} == length
