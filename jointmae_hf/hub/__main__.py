@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jointmae_hf.model.configuration_jointmae import PRESETS
 
-from .model_card import render_model_card
+from .model_card import card_from_run, render_model_card
 from .model_card_facts import TrainingData, facts_from_preset
 from .publishing import publish
 from .releasing import add_results, release_checkpoint
@@ -37,25 +37,32 @@ def build_parser() -> argparse.ArgumentParser:
     measured = commands.add_parser("results", help="add what was measured to a checkpoint and to its card")
     measured.add_argument("folder", help="folder of the checkpoint")
     measured.add_argument("files", nargs="+", help="results.json of the runs that measured it")
-    cards = commands.add_parser("cards", help="write the card of each configuration whose weights are not released")
+    cards = commands.add_parser("cards", help="write the card of each configuration that has a name")
     cards.add_argument("--output_dir", default="model_cards", help="folder of the cards, by default model_cards")
+    cards.add_argument(
+        "--checkpoints", default="checkpoints", help="folder of released weights, by default checkpoints"
+    )
     return parser
 
 
-def write_preset_cards(output_dir: str | Path) -> list[Path]:
-    """Write the card of each configuration that has a name.
+def write_preset_cards(output_dir: str | Path, checkpoints: str | Path) -> list[Path]:
+    """Write the card of each configuration that has a name: of its weights where they are released.
 
     Args:
         output_dir (`str` or `pathlib.Path`):
             Folder that exists.
+        checkpoints (`str` or `pathlib.Path`):
+            Folder of released weights, one in a folder `{name}`; see [`release_checkpoint`].
 
     Returns:
         `list[pathlib.Path]`: The cards, `{name}.md`.
     """
     written = []
     for name in PRESETS:
-        path = Path(output_dir) / f"{name}.md"
-        path.write_text(render_model_card(facts_from_preset(name)), encoding="utf-8")
+        checkpoint, path = Path(checkpoints) / name, Path(output_dir) / f"{name}.md"
+        is_released = (checkpoint / "config.json").is_file()
+        card = card_from_run(checkpoint, figure=None) if is_released else render_model_card(facts_from_preset(name))
+        path.write_text(card, encoding="utf-8")
         written.append(path)
     return written
 
@@ -97,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add_results(options.folder, options.files)
         logger.info("card: %s", Path(options.folder) / "README.md")
     else:
-        logger.info("written: %s", ", ".join(str(path) for path in write_preset_cards(options.output_dir)))
+        written = write_preset_cards(options.output_dir, options.checkpoints)
+        logger.info("written: %s", ", ".join(str(path) for path in written))
 
 
 if __name__ == "__main__":
