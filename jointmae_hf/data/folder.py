@@ -83,6 +83,8 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
             Name of the array in `.npz` and `.h5` files. Without it, `"points"`, or else the only array of a file.
         suffixes (`Sequence[str]`, *optional*):
             Endings of the files to read, such as `[".off"]`. Defaults to `POINT_CLOUD_SUFFIXES`.
+        follow_links (`bool`, *optional*, defaults to `False`):
+            Whether symbolic links may lead out of the folder, see `find_point_cloud_files`.
     """
 
     num_points: int = 2048
@@ -90,6 +92,7 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
     up_axis: str = "y"
     points_key: str | None = None
     suffixes: Sequence[str] | None = None
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,6 +117,8 @@ class PointCloudFolder(SealedCache, datasets.ArrowBasedBuilder):
             Folder of files, or of splits; see `find_point_cloud_files`.
         suffixes (`Sequence[str]`, *optional*):
             See `PointCloudFolderConfig`, whose other options are taken as well.
+        follow_links (`bool`, *optional*, defaults to `False`):
+            See `PointCloudFolderConfig`.
         hash (`str`, *optional*):
             Name of this state of the corpus in the cache. Computed if left out.
         kwargs (`Any`, *optional*):
@@ -133,16 +138,18 @@ class PointCloudFolder(SealedCache, datasets.ArrowBasedBuilder):
         *,
         data_dir: str | None = None,
         suffixes: Sequence[str] | None = None,
+        follow_links: bool = False,
         hash: str | None = None,
         **kwargs: Any,
     ) -> None:
         if data_dir is None:
             raise ValueError("`data_dir` must name the folder of point clouds, got None.")
-        self._splits = find_point_cloud_files(data_dir, suffixes)
+        self._splits = find_point_cloud_files(data_dir, suffixes, follow_links)
         if hash is None:
             sources = [inspect.getsource(module) for module in _SOURCES]
             hash = Hasher.hash([sources, folder_state(self._splits)])
-        super().__init__(data_dir=str(data_dir), suffixes=suffixes, hash=hash, **kwargs)
+        options = {"suffixes": suffixes, "follow_links": follow_links}
+        super().__init__(data_dir=str(data_dir), hash=hash, **options, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(

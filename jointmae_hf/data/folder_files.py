@@ -39,17 +39,33 @@ def _raise(error: OSError) -> None:
     raise ValueError(f"`data_dir` must hold readable folders only, got: {error}") from error
 
 
-def _walk(folder: Path) -> list[Path]:
-    """All visible files below `folder`, links followed, in sorted order."""
+def _check_within(path: Path, places: Sequence[Path]) -> None:
+    """Raise unless a path ends in one of some places; an archive may have left a link to any file of the machine."""
+    real = path.resolve()
+    if not any(real.is_relative_to(place) for place in places):
+        raise ValueError(f"`{path}` must lie in `data_dir`, got a link to {real}. If you made it, set `follow_links`.")
+
+
+def _places(data_dir: Path) -> list[Path]:
+    """Where links may lead: the corpus itself, and where the cache of the Hub keeps the files of a snapshot."""
+    real = data_dir.resolve()
+    return [real, *(folder.parent / "blobs" for folder in real.parents if folder.name == "snapshots")]
+
+
+def _walk(folder: Path, places: Sequence[Path]) -> list[Path]:
+    """All visible files below `folder`, links within `places` followed, in sorted order."""
     files: list[Path] = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        _check_within(Path(parent), places)
         real = os.path.realpath(parent)
         if real in seen:
             raise ValueError(f"`data_dir` must reach every folder once, got a second way to {real}: {parent}.")
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
+    for link in filter(Path.is_symlink, files):
+        _check_within(link, places)
     return sorted(files)
 
 
@@ -87,7 +103,7 @@ def _check_suffixes(suffixes: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def find_point_cloud_files(
-    data_dir: str | Path, suffixes: Sequence[str] | None = None
+    data_dir: str | Path, suffixes: Sequence[str] | None = None, follow_links: bool = False
 ) -> dict[str, list[PointCloudFile]]:
     """List the clouds of a folder corpus without reading them.
 
@@ -99,19 +115,22 @@ def find_point_cloud_files(
             one split `train`.
         suffixes (`Sequence[str]`, *optional*):
             Endings of the files to read, such as `[".off"]`. Defaults to `POINT_CLOUD_SUFFIXES`.
+        follow_links (`bool`, *optional*, defaults to `False`):
+            Whether symbolic links may lead out of `data_dir`. Those of a snapshot in the cache of the Hub may always.
 
     Returns:
         `dict[str, list[PointCloudFile]]`: Files of each split, sorted by path.
 
     Raises:
         ValueError: If `data_dir` is not a folder, an ending is unknown, a split is empty, something lies beside the
-            splits, a file or folder cannot be read, or only some of the files lie in a class folder.
+            splits, a file or folder cannot be read, a link leads out, or only some of the files lie in a class folder.
     """
     data_dir, suffixes = as_folder(data_dir), _check_suffixes(suffixes)
     splits: dict[str, list[PointCloudFile]] = {}
     ignored: list[str] = []
+    places = [Path(data_dir.resolve().anchor)] if follow_links else _places(data_dir)
     for split, folder in _split_folders(data_dir, suffixes).items():
-        paths = _walk(folder)
+        paths = _walk(folder, places)
         others = [path for path in paths if path.suffix.lower() not in suffixes]
         ignored += [path.relative_to(data_dir).as_posix() for path in others]
         splits[split] = [_describe(path, folder, data_dir) for path in paths if path.suffix.lower() in suffixes]

@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 
+from jointmae_hf.data import load_point_clouds
 from jointmae_hf.data.folder_files import class_names_of, find_point_cloud_files, folder_state
 
 
@@ -84,10 +85,49 @@ def test_find_says_to_extract_archives_in_the_folder(tmp_path):
         find_point_cloud_files(tmp_path)
 
 
-def test_find_follows_links_to_folders(cloud_folder, tmp_path):
+@pytest.fixture(params=["folder", "file", "split"])
+def link(request, cloud_folder, tmp_path):
+    """A link out of the corpus to a folder or to a file, or a split that is one."""
+    add(tmp_path / "elsewhere" / "lamp" / "d.npy")
+    places = {"folder": ("lamp", "lamp"), "file": ("chair/d.npy", "lamp/d.npy"), "split": ("train", ".")}
+    name, target = places[request.param]
+    root = cloud_folder if request.param != "split" else tmp_path / "splits"
+    root.mkdir(exist_ok=True)
+    (root / name).symlink_to(tmp_path / "elsewhere" / target)
+    return root / name
+
+
+def test_find_refuses_links_that_lead_out(link):
+    with pytest.raises(
+        ValueError, match=rf"{link.name}` must lie in `data_dir`, got a link to .*elsewhere.*follow_links"
+    ):
+        find_point_cloud_files(link.parents[link.suffix == ".npy"])
+
+
+def test_find_follows_links_that_lead_out_when_asked(link):
+    files = find_point_cloud_files(link.parents[link.suffix == ".npy"], follow_links=True)["train"]
+    assert any(file.path.name == "d.npy" for file in files)
+
+
+def test_find_follows_links_within_the_folder(cloud_folder):
+    (cloud_folder / "chair" / "z.npy").symlink_to(cloud_folder / "table" / "a.npy")
+    assert any(file.path.name == "z.npy" for file in find_point_cloud_files(cloud_folder)["train"])
+
+
+def test_find_follows_links_of_a_snapshot_of_the_hub(tmp_path):
+    add(tmp_path / "blobs" / "d.npy")
+    (tmp_path / "snapshots" / "0123" / "lamp").mkdir(parents=True)
+    (tmp_path / "snapshots" / "0123" / "lamp" / "a.npy").symlink_to("../../../blobs/d.npy")
+    assert class_names_of(find_point_cloud_files(tmp_path / "snapshots" / "0123")) == ["lamp"]
+
+
+def test_builder_takes_links_that_lead_out_when_asked(cloud_folder, tmp_path):
     add(tmp_path / "elsewhere" / "d.npy")
     (cloud_folder / "lamp").symlink_to(tmp_path / "elsewhere")
-    assert class_names_of(find_point_cloud_files(cloud_folder)) == ["chair", "lamp", "table"]
+    arguments = {"data_dir": cloud_folder, "cache_dir": tmp_path / "cache"}
+    with pytest.raises(ValueError, match="follow_links"):
+        load_point_clouds("folder", **arguments)
+    assert "lamp" in load_point_clouds("folder", follow_links=True, **arguments)["train"].features["label"].names
 
 
 def test_find_refuses_a_link_to_its_own_parent(cloud_folder):
