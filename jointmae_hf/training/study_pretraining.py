@@ -166,18 +166,14 @@ class Study:
 
     def _probe(self, model: JointMAEForPreTraining, stage: PreTrainingStage, max_steps: int) -> list[Result]:
         """Linear SVM: C by cross-validation on train, measured on validation; then with that C on test."""
+        from joblib import parallel_config  # of scikit-learn
+
         features = {name: self._features(model, split) for name, split in self.clouds.items()}
         labels = {name: split.columns()["labels"].cpu().numpy() for name, split in self.clouds.items()}
         num_jobs = os.cpu_count() or 1
-        chosen = linear_svm(
-            features["train"],
-            labels["train"],
-            features["validation"],
-            labels["validation"],
-            None,
-            True,
-            num_jobs=num_jobs,
-        )
+        train, validation = ((features[name], labels[name]) for name in ("train", "validation"))
+        with parallel_config(backend="threading"):  # libsvm lets threads run; processes would start beside CUDA
+            chosen = linear_svm(*train, *validation, C=None, standardize=True, num_jobs=num_jobs)
         known_features = np.concatenate([features["train"], features["validation"]])
         known_labels = np.concatenate([labels["train"], labels["validation"]])
         measured = linear_svm(known_features, known_labels, features["test"], labels["test"], chosen.C, True)

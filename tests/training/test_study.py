@@ -9,6 +9,7 @@ from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
 from jointmae_hf.data import PointCloudArrays, generate_shape
 from jointmae_hf.evaluation import draw_fold
 from jointmae_hf.training import (
+    STUDIES,
     Ablation,
     Deadline,
     FineTuningStage,
@@ -61,7 +62,7 @@ def build_study(clouds, tmp_path):
     def build(name="study", **changes):
         own = {"training": {"use_cpu": True}, "pretraining": {"per_device_train_batch_size": 8}, "fields": FIELDS}
         folders = {"output_dir": tmp_path / name, "work_dir": tmp_path / name / "work"}
-        return Study(clouds=clouds, dataset="shapes", **{**own, **folders, **changes})
+        return Study(dataset="shapes", **{"clouds": clouds, **own, **folders, **changes})
 
     return build
 
@@ -248,3 +249,15 @@ def test_parts_of_each_category_follow_from_the_clouds():
     assert fields["num_categories"] == 2
     assert len(fields["id2label"]) == 4
     assert JointMAEConfig(**fields).num_labels == 4
+
+
+@pytest.mark.parametrize("stage", [*STUDIES["claim"], *STUDIES["ablations"]], ids=lambda stage: stage.name)
+def test_every_stage_has_a_configuration_of_full_size(build_study, stage):
+    study = build_study(fields={}, clouds={"train": PointCloudArrays(torch.rand(1, 1024, 3))})
+    record = StudyRecord(study.output_dir / "results.json", {})
+    norms = {"gradient_norm_3d": 1.0, "gradient_norm_2d": 1.0, "gradient_norm_3d_2d": 1.0}
+    record.stages["joint_mae_10_minutes"] = {"gradient_norms": norms}
+    config = study.config(stage, record)
+    assert (config.hidden_size, config.num_points) == (384, 1024)
+    assert all(getattr(config, name) == value for name, value in stage.row.overrides.items())
+    assert config.loss_2d_weight == (0.5 if stage.balances else 1.0)
