@@ -1,6 +1,6 @@
 """Spoiled files for every reader: small random changes of whole files, and what the reader makes of them.
 
-    python -m tests.reliability.fuzzing --inputs 100000 --seconds 600
+    python tests/reliability/fuzzing.py --inputs 100000 --seconds 600
 
 A reader may return what it promises or raise its own error, within 5 seconds of the processor and 1 GiB of memory for all
 files. Anything else is a finding, which is printed with its file in hexadecimal digits; the exit code is 1 then.
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .fuzzing_targets import TARGETS, Target
+from fuzzing_targets import TARGETS, Target
 
 
 MOST_SECONDS_PER_FILE = 5

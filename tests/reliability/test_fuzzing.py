@@ -1,7 +1,6 @@
 """Spoiled files for every reader; see `fuzzing.py`."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +9,14 @@ import pytest
 from fuzzing_targets import TARGETS
 
 
-ROOT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("fuzzing.py")
 
 
 def fuzz(num_inputs, seconds, *readers):
     """What each reader made of spoiled files, in a process of its own; a reader that kills it fails here too."""
-    command = [sys.executable, "-m", "tests.reliability.fuzzing", *readers]
+    command = [sys.executable, str(PROGRAM), *readers]
     command += ["--inputs", str(num_inputs), "--seconds", str(seconds)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    finished = subprocess.run(command, capture_output=True, text=True)
     outcomes = {line["reader"]: line for line in map(json.loads, finished.stdout.splitlines())}
     findings = {name: outcome["findings"] for name, outcome in outcomes.items() if outcome["findings"]}
     assert findings == {}
