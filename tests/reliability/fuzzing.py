@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from fuzzing_targets import TARGETS, Target
 
 
