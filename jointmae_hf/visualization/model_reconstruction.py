@@ -15,7 +15,7 @@ from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
 from .figure_layout import to_numpy
 from .reconstruction_figure import reconstruction_figure
-from .reconstruction_tiles import GIVEN_COLOR, height_colors
+from .reconstruction_tiles import GIVEN_COLOR, depth_tiles, height_colors, point_tiles
 
 
 if TYPE_CHECKING:
@@ -108,6 +108,60 @@ def draw_reconstructions(
         azimuth=azimuth,
         elevation=elevation,
     )
+
+
+def reconstruction_pictures(
+    model: JointMAEForPreTraining,
+    points: Tensor,
+    seed: int = 0,
+    azimuth: float = 35.0,
+    elevation: float = 20.0,
+    size: int = 324,
+    radius: float = 0.022,
+) -> dict[str, np.ndarray]:
+    """Draw the columns of Fig. 5 of one cloud as single pictures.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model; without a 2D branch there are no depth maps.
+        points (`torch.Tensor` of shape `(num_points, 3)`):
+            A cloud in the unit sphere, y up.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the masks.
+        azimuth (`float`, *optional*, defaults to 35.0):
+            Degrees about the up axis, of the camera and of the depth map.
+        elevation (`float`, *optional*, defaults to 20.0):
+            Degrees above the horizontal plane.
+        size (`int`, *optional*, defaults to 324):
+            Pixels of a rendered cloud.
+        radius (`float`, *optional*, defaults to 0.022):
+            Of the spheres, in units of `points`.
+
+    Returns:
+        `dict[str, np.ndarray]`: RGB as uint8: `points`, `centers`, `visible_points` and `reconstruction` of shape
+        `(size, size, 3)`; `depth_map`, `visible_patches` and `reconstructed_depth_map` of the size of the depth map.
+    """
+    outputs = reconstruct(model, points[None], seed, azimuth, elevation)
+    is_hidden = to_numpy(outputs.mask_3d[0].repeat_interleave(model.config.target_group_size))
+    is_whole = model.config.loss_3d_target == "cloud"  # the points of visible tokens are predicted too
+    shape = {
+        "points": to_numpy(points),
+        "centers": to_numpy(outputs.centers[0]),
+        "masked_points": to_numpy(outputs.target_points[0])[~is_hidden],
+        "reconstructed_points": to_numpy(outputs.reconstructed_points[0]),
+        "is_hidden": np.ones_like(is_hidden) if is_whole else is_hidden,
+    }
+    names = ["points", "centers", "visible_points", "reconstruction"]
+    tiles = point_tiles(shape, size, radius, azimuth, elevation)
+    if model.config.use_2d_branch:
+        depth = {
+            "depth_map": to_numpy(outputs.depth_map[0, 0]),
+            "mask_2d": to_numpy(outputs.mask_2d[0]),
+            "reconstructed_pixels": to_numpy(outputs.reconstructed_pixels[0, 0]),
+        }
+        names += ["depth_map", "visible_patches", "reconstructed_depth_map"]
+        tiles += [(255.0 * tile + 0.5).astype(np.uint8) for tile in depth_tiles(depth)]
+    return dict(zip(names, tiles, strict=True))
 
 
 def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed: int = 0) -> list[np.ndarray]:

@@ -101,6 +101,39 @@ def render_points(
     return (canvas.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
+def pixel_positions(
+    points: np.ndarray,
+    size: int = 256,
+    azimuth: float = 35.0,
+    elevation: float = 20.0,
+    camera_distance: float | None = 6.0,
+) -> np.ndarray:
+    """Say where [`render_points`] draws points, such as to find the one that was clicked.
+
+    Args:
+        points (`np.ndarray` of shape `(num_points, 3)`):
+            World coordinates, unit sphere, y up.
+        size (`int`, *optional*, defaults to 256):
+            Height and width of the picture, in pixels.
+        azimuth (`float`, *optional*, defaults to 35.0):
+            Degrees about the y axis.
+        elevation (`float`, *optional*, defaults to 20.0):
+            Degrees above the xz plane.
+        camera_distance (`float`, *optional*, defaults to 6.0):
+            From the origin. `None` is an orthographic camera.
+
+    Returns:
+        `np.ndarray` of shape `(num_points, 2)`: Column and row in pixels, from the upper left corner of the picture.
+
+    Example:
+        >>> pixel_positions(np.zeros((1, 3)), size=100).tolist()
+        [[50.0, 50.0]]
+    """
+    in_camera = np.asarray(points, dtype=np.float64) @ camera_axes(azimuth, elevation).T
+    columns, rows, _ = _to_pixels(in_camera, np.zeros(len(in_camera)), size, camera_distance)
+    return np.stack([columns, rows], axis=1)
+
+
 def _validate_spheres(
     points: np.ndarray, colors: np.ndarray | tuple[float, float, float], radius: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,172 @@
+"""A page to look into a pre-trained Joint-MAE: upload a cloud, hide a part of it, see what comes back.
+
+    pip install "jointmae_hf[data,demo,viz]"
+    python examples/demo_space/app.py --model outputs/jointmae-quick
+
+`--model` is a folder or an id on the Hub, also the environment variable `MODEL`; without one a small model is pre-trained
+on embedded shapes first (a minute on 2 CPU cores). It needs no GPU and, once the model is there, no network. A change takes
+one to three seconds on 2 CPU cores.
+"""
+
+import argparse
+import os
+from typing import Any
+
+import torch
+from explorer import Camera, Explorer
+
+from jointmae_hf.data import POINT_CLOUD_SUFFIXES, SHAPE_CLASSES
+from jointmae_hf.training import demonstration_checkpoint
+
+
+FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]  # none is downloaded
+STYLE = """
+.gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
+#centers img { cursor: crosshair; }
+#nearest .grid-wrap { overflow: hidden; }
+footer { display: none !important; }
+"""
+PICTURES = {
+    "points": "Input points",
+    "centers": "Token centers: click one",
+    "visible_points": "Visible points",
+    "reconstruction": "Reconstruction",
+    "depth_map": "Depth map",
+    "visible_patches": "Visible patches",
+    "reconstructed_depth_map": "Reconstructed depth map",
+}
+INTRODUCTION = """# Joint-MAE
+Upload a point cloud. The model hides a part of its points and of its depth map, and reconstructs both: predicted points have
+the color of their height, given ones are grey. Click a token center to see what it attends to."""
+
+
+def build_app(explorer: Explorer) -> Any:
+    """Lay out the page and connect it with the explorer.
+
+    Args:
+        explorer ([`Explorer`]):
+            With the model.
+
+    Returns:
+        `gradio.Blocks`: To be launched.
+    """
+    import gradio as gr
+
+    with gr.Blocks(title="Joint-MAE", analytics_enabled=False) as app:
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                controls = build_controls(gr)
+            with gr.Column(scale=4):
+                images = build_pictures(gr)
+                gr.Markdown("### Nearest embedded shapes\nClass, and similarity of the features.")
+                nearest = gr.Gallery(
+                    show_label=False, columns=6, height=180, allow_preview=False, buttons=[], elem_id="nearest"
+                )
+        heading = gr.Markdown("### Attention", elem_id="heading")
+        attention = gr.Image(show_label=False, buttons=["fullscreen"], interactive=False, elem_id="attention")
+        with gr.Accordion("Turn it in 3D", open=False, elem_id="turn") as accordion:
+            page = gr.HTML()
+        outputs = {"images": images, "nearest": nearest, "heading": heading, "attention": attention, "page": page}
+        connect(gr, explorer, app, controls, outputs, accordion)
+    return app
+
+
+def build_controls(gr: Any) -> dict[str, Any]:
+    """The left column: where the cloud comes from, what is hidden, the view."""
+    return {
+        "file": gr.File(label="Your cloud", file_types=list(POINT_CLOUD_SUFFIXES), height=160, elem_id="file"),
+        "up_axis": gr.Radio(["y", "z"], value="y", label="Axis that points up in the file", elem_id="up_axis"),
+        "shape": gr.Dropdown(list(SHAPE_CLASSES), value="chair", label="Or an embedded shape", elem_id="shape"),
+        "ratio": gr.Slider(0.25, 0.9, 0.75, step=0.05, label="Hidden share", elem_id="ratio"),
+        "seed": gr.Slider(0, 20, 0, step=1, label="Mask number", elem_id="seed"),
+        "azimuth": gr.Slider(-180, 180, 35, step=5, label="Azimuth", elem_id="azimuth"),
+        "elevation": gr.Slider(-60, 60, 20, step=5, label="Elevation", elem_id="elevation"),
+    }
+
+
+def build_pictures(gr: Any) -> list[Any]:
+    """Two rows of pictures, points above depth maps."""
+    images, names = [], list(PICTURES)
+    for row in (names[:4], names[4:]):
+        with gr.Row():
+            images += [
+                gr.Image(
+                    label=PICTURES[name], interactive=False, buttons=[], elem_id=name, min_width=120, format="png"
+                )
+                for name in row
+            ]
+    return images
+
+
+def connect(
+    gr: Any, explorer: Explorer, app: Any, controls: dict[str, Any], outputs: dict[str, Any], accordion: Any
+) -> None:
+    """Say what follows from what the user does."""
+
+    def open_file(path: str | None, up_axis: str, class_name: str) -> torch.Tensor:
+        try:
+            return explorer.examples[class_name] if path is None else explorer.read(path, up_axis)
+        except (ImportError, ValueError) as error:  # the user's file, or a package that its format needs
+            raise gr.Error(str(error)) from error
+
+    def draw(points: torch.Tensor, *masks: float) -> list[Any]:
+        pictures = explorer.pictures(points, *masks_of(*masks))
+        return [pictures[name] for name in PICTURES]
+
+    def attend(points: torch.Tensor, token: int | None, azimuth: float, elevation: float) -> Any:
+        return explorer.attention(points, token, Camera(azimuth, elevation))
+
+    def click(event: gr.SelectData, points: torch.Tensor, *masks: float) -> tuple[int, str]:
+        token = explorer.token_at(points, *event.index, *masks_of(*masks))
+        return token, f"### Attention of token {token}"
+
+    def turn(points: torch.Tensor, *masks: float) -> str:
+        return explorer.page(points, *masks_of(*masks))
+
+    cloud, token, images = gr.State(), gr.State(), outputs["images"]
+    file, shape = controls["file"], controls["shape"]
+    sources, without_file = ([path, controls["up_axis"], shape] for path in (file, gr.State()))
+    view = [controls["azimuth"], controls["elevation"]]
+    masks = [controls["ratio"], controls["seed"], *view]
+    asked = [cloud, token, *view]
+    shape.input(lambda: None, None, file)  # the shape takes the place of an upload
+    triggers = {app.load: sources, file.change: sources, controls["up_axis"].input: sources, shape.input: without_file}
+    for trigger, source in triggers.items():
+        opened = trigger(open_file, source, cloud).success(
+            lambda: (None, "### Attention", ""), None, [token, outputs["heading"], outputs["page"]]
+        )
+        drawn = opened.success(draw, [cloud, *masks], images).success(attend, asked, outputs["attention"])
+        drawn.success(explorer.nearest, cloud, outputs["nearest"])
+    for name in ("ratio", "seed"):
+        controls[name].release(draw, [cloud, *masks], images)
+    for slider in view:
+        slider.release(draw, [cloud, *masks], images).success(attend, asked, outputs["attention"])
+    clicked = images[list(PICTURES).index("centers")].select(click, [cloud, *masks], [token, outputs["heading"]])
+    clicked.success(attend, asked, outputs["attention"])
+    accordion.expand(turn, [cloud, *masks], outputs["page"])
+
+
+def masks_of(ratio: float, seed: float, azimuth: float, elevation: float) -> tuple[float, int, Camera]:
+    """Values of the sliders as the explorer takes them."""
+    return ratio, int(seed), Camera(azimuth, elevation)
+
+
+def main() -> None:
+    """Load the model and serve the page."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=os.environ.get("MODEL"), help="folder or id on the Hub")
+    parser.add_argument("--port", type=int, default=7860, help="port of the page, by default 7860")
+    arguments = parser.parse_args()
+    explorer = Explorer.from_pretrained(arguments.model or str(demonstration_checkpoint("outputs/demonstration")))
+    theme = gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=["ui-monospace", "monospace"])
+    build_app(explorer).launch(
+        server_port=arguments.port, theme=theme, css=STYLE, max_file_size="50mb", ssr_mode=False, show_error=True
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""What the demo shows, as functions of a cloud: no page, no gradio."""
+
+import html
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
+from jointmae_hf.data import SHAPE_CLASSES, load_point_clouds, read_point_cloud
+from jointmae_hf.evaluation import sample_clouds
+from jointmae_hf.training import cloud_titles
+from jointmae_hf.visualization import (
+    attention_figure,
+    pixel_positions,
+    reconstruct,
+    reconstruction_page,
+    reconstruction_pictures,
+    render_points,
+)
+
+
+TILE_PIXELS = 360
+SHAPE_COLOR, TILE_COLOR = (0.35, 0.52, 0.71), (0.965, 0.97, 0.975)
+SHAPES = {
+    "num_train": 10 * len(SHAPE_CLASSES),
+    "num_validation": 0,
+    "num_test": len(SHAPE_CLASSES),
+    "num_points": 1024,
+}
+"""Embedded shapes: those that uploads are compared with, and one of each class to begin with."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where a cloud is seen from.
+
+    Args:
+        azimuth (`float`, *optional*, defaults to 35.0):
+            Degrees about the up axis.
+        elevation (`float`, *optional*, defaults to 20.0):
+            Degrees above the horizontal plane.
+    """
+
+    azimuth: float = 35.0
+    elevation: float = 20.0
+
+
+class Explorer:
+    """A pre-trained model and the embedded shapes that uploads are compared with.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            With both branches.
+
+    Raises:
+        ValueError: If the model has no 2D branch.
+    """
+
+    def __init__(self, model: JointMAEForPreTraining):
+        if not model.config.use_2d_branch:
+            raise ValueError("`model` must have a 2D branch to show depth maps, got `use_2d_branch=False`.")
+        self.model, self._lock = model.eval(), threading.Lock()
+        splits = load_point_clouds("synthetic_shapes", **SHAPES)
+        (self.shapes, self.classes), (examples, names) = (self._clouds_of(splits[name]) for name in ("train", "test"))
+        self.examples = dict(zip(names, examples, strict=True))
+        features = torch.cat([self._pooled(part) for part in self.shapes.split(25)])
+        self._mean = features.mean(dim=0)
+        self._features = torch.nn.functional.normalize(features - self._mean, dim=-1)
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> "Explorer":
+        """Load the model by its id on the Hub or from a folder."""
+        return cls(JointMAEForPreTraining.from_pretrained(name))
+
+    def read(self, path: str | Path, up_axis: str = "y") -> Tensor:
+        """Points `(num_points, 3)` of a file in the unit sphere, y up."""
+        extractor = JointMAEFeatureExtractor(num_points=self.model.config.num_points, up_axis=up_axis)
+        return extractor(read_point_cloud(path), return_tensors="pt")["points"][0]
+
+    def pictures(self, points: Tensor, mask_ratio: float, seed: int, camera: Camera) -> dict[str, np.ndarray]:
+        """Input, token centers, visible points and reconstruction, then depth map, its visible part and its reconstruction."""
+        with self._hiding(mask_ratio):
+            pictures = reconstruction_pictures(
+                self.model, points, seed, camera.azimuth, camera.elevation, size=TILE_PIXELS
+            )
+        return {name: np.kron(picture, _enlargement(picture)) for name, picture in pictures.items()}
+
+    def page(self, points: Tensor, mask_ratio: float, seed: int, camera: Camera) -> str:
+        """An HTML frame with the same clouds to turn; it may run its own script and nothing else."""
+        with self._hiding(mask_ratio):
+            page = reconstruction_page(self.model, points[None], ["cloud"], seed, camera.azimuth, camera.elevation)
+        frame = '<iframe title="Clouds to turn" sandbox="allow-scripts" style="width:100%;height:760px;border:0"'
+        return f'{frame} srcdoc="{html.escape(page)}"></iframe>'
+
+    def token_at(self, points: Tensor, column: float, row: float, mask_ratio: float, seed: int, camera: Camera) -> int:
+        """The 3D token whose center is drawn nearest to a pixel of the picture of centers."""
+        with self._hiding(mask_ratio):
+            centers = reconstruct(self.model, points[None], seed).centers[0].numpy()
+        drawn = pixel_positions(centers, TILE_PIXELS, camera.azimuth, camera.elevation)
+        return int(np.linalg.norm(drawn - [column, row], axis=1).argmin())
+
+    def attention(self, points: Tensor, token: int | None, camera: Camera) -> np.ndarray:
+        """What a 3D token and its patch attend to, `(height, width, 3)`; by default one whose patch holds most centers."""
+        with self._lock:
+            figure = attention_figure(self.model, points, token, azimuth=camera.azimuth, elevation=camera.elevation)
+        figure.set_dpi(110)
+        figure.canvas.draw()
+        return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+    def nearest(self, points: Tensor, count: int = 6) -> list[tuple[np.ndarray, str]]:
+        """Embedded shapes with the most similar features: pictures, and class and similarity.
+
+        The similarity is the cosine of the angle between features, as seen from the mean of all embedded shapes.
+        """
+        features = self._pooled(points[None])[0] - self._mean
+        similarities = self._features @ torch.nn.functional.normalize(features, dim=-1)
+        best = similarities.topk(count)
+        return [
+            (
+                render_points(self.shapes[row].numpy(), SHAPE_COLOR, 220, background=TILE_COLOR),
+                f"{self.classes[row]}, {value:.2f}",
+            )
+            for row, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    @torch.no_grad()
+    def _pooled(self, points: Tensor) -> Tensor:
+        """Features of clouds."""
+        return self.model.jointmae(points).pooler_output
+
+    def _clouds_of(self, split: Dataset) -> tuple[Tensor, list[str]]:
+        """All clouds of a split, and their classes."""
+        batch = sample_clouds(split, len(split), self.model.config.num_points)
+        return batch["points"], cloud_titles(split, batch)
+
+    @contextmanager
+    def _hiding(self, mask_ratio: float) -> Iterator[None]:
+        """Let the model hide another share of its tokens, in this thread alone."""
+        config = self.model.config
+        with self._lock:
+            before = config.mask_ratio, config.mask_ratio_2d
+            config.mask_ratio = config.mask_ratio_2d = mask_ratio
+            try:
+                yield
+            finally:
+                config.mask_ratio, config.mask_ratio_2d = before
+
+
+def _enlargement(picture: np.ndarray) -> np.ndarray:
+    """Factor of `np.kron` that makes small pictures about as large as tiles, pixel by pixel."""
+    factor = max(1, TILE_PIXELS // len(picture))
+    return np.ones((factor, factor, 1), dtype=picture.dtype)
