@@ -78,6 +78,11 @@ def main() -> None:
     script, corpus, training, recipe = parse_fine_tuning_arguments(
         "few_shot", ScriptArguments, save_strategy="no", logging_strategy="no", report_to="none"
     )
+    if training.push_to_hub:
+        raise ValueError(
+            "`push_to_hub` must be False, got True. This script leaves results, no model: publish the checkpoint that it "
+            "measures by examples/run_pretrain.py --push_to_hub or python -m jointmae_hf.hub publish."
+        )
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
     sizes = {name: setting.value for name, setting in recipe.corpus.items()}

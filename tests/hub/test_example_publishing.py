@@ -1,4 +1,4 @@
-"""`--push_to_hub` of the pre-training script, started as users start it."""
+"""`--push_to_hub` of the example scripts, started as users start them."""
 
 import json
 import subprocess
@@ -6,40 +6,76 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from loopback_hub.cards import check_card
 
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "run_pretrain.py"
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_points": 256, "num_groups": [64, 16], "image_size": 64}
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_points": 128, "num_groups": [32, 16], "intermediate_size": 32}
+SHAPES = {"num_train": 60, "num_validation": 20, "num_test": 20, "num_points": 128}
+FLAGS = ["--config_overrides", None, "--dataset_options", json.dumps(SHAPES), "--max_steps", "2", "--use_cpu", "True"]
+SCRIPTS = {
+    "run_pretrain": ("JointMAEForPreTraining", ["--num_probe_train", "0"]),
+    "run_classification": ("JointMAEForPointCloudClassification", ["--from_scratch", "True"]),
+}
 
 pytestmark = pytest.mark.hub
 
 
-@pytest.fixture(scope="module")
-def files(hub, client_environment, tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    flags = ["--output_dir", "run", "--config_overrides", json.dumps(SMALL), "--max_steps", "2"]
-    flags += ["--num_probe_train", "0", "--push_to_hub", "True"]
-    command = [sys.executable, str(SCRIPT), *flags, "--hub_model_id", "tester/from-script"]
-    environment = client_environment(home)
-    finished = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=500)
+@pytest.fixture(scope="session")
+def start(client_environment, tmp_path_factory):
+    """Start a script in a fresh process with `--push_to_hub` and tell how it ended."""
+
+    def run(script, *flags):
+        home = tmp_path_factory.mktemp("home")
+        fields = SMALL | ({"image_size": 64} if script == "run_pretrain" else {})
+        common = [json.dumps(fields) if flag is None else flag for flag in FLAGS]
+        pushing = ["--output_dir", "run", "--push_to_hub", "True", "--hub_model_id", f"tester/{script}"]
+        command = [sys.executable, str(EXAMPLES / f"{script}.py"), *common, *flags, *pushing]
+        return subprocess.run(
+            command, env=client_environment(home), cwd=home, capture_output=True, text=True, timeout=500
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module", params=SCRIPTS)
+def published(request, hub, start):
+    """Name of a script, class of its model, and the files that it published."""
+    name, flags = SCRIPTS[request.param]
+    finished = start(request.param, *flags)
     assert finished.returncode == 0, finished.stderr[-4000:]
-    return hub.files("tester/from-script")
+    return request.param, name, hub.files(f"tester/{request.param}")
 
 
-def test_script_publishes_in_one_commit(hub, files):
-    titles = [commit["title"] for commit in hub.repositories["model", "tester/from-script"].history()]
-    assert titles == ["Upload JointMAEForPreTraining", "initial commit"]
+def test_script_publishes_its_model_in_one_commit(hub, published):
+    script, name, files = published
+    titles = [commit["title"] for commit in hub.repositories["model", f"tester/{script}"].history()]
+    assert titles == [f"Upload {name}", "initial commit"]
+    assert json.loads(files["config.json"])["architectures"] == [name]
 
 
-def test_script_publishes_no_pickle_and_no_checkpoint(files):
+def test_script_publishes_no_pickle_and_no_checkpoint(published):
+    script, _, files = published
     endings = {Path(name).suffix for name in files if name != ".gitattributes"}
-    assert endings == {".json", ".md", ".png", ".py", ".safetensors"}
+    figure = {".png"} if script == "run_pretrain" else set()
+    assert endings == {".json", ".md", ".py", ".safetensors", *figure}
     assert not any("/" in name for name in files)
 
 
-def test_card_of_the_script_is_valid_and_names_the_repository(files):
+def test_card_of_the_script_is_valid_and_tells_results_of_this_run(published):
+    script, _, files = published
     card = files["README.md"].decode()
     assert check_card(card) == ([], [])
-    assert 'from_pretrained("tester/from-script")' in card
+    assert f'from_pretrained("tester/{script}")' in card
     assert "synthetic_shapes" in card
+    results = json.loads(files["results.json"])["results"]
+    index = {metric.metric_type for metric in ModelCard(card).data.eval_results or []}
+    assert bool(index) == any(result["unit"] == "%" for result in results)
+
+
+def test_script_without_a_model_refuses_to_publish_before_any_work(hub, start):
+    finished = start("run_few_shot")
+    assert finished.returncode != 0
+    assert "`push_to_hub` must be False, got True. This script leaves results, no model" in finished.stderr
+    assert ("model", "tester/run_few_shot") not in hub.repositories
