@@ -74,6 +74,17 @@ class SealedTrainer(Trainer):
         checkpoint = None if self._resumed_from is None else str(self._resumed_from)
         return super().train(checkpoint, trial, ignore_keys_for_eval)
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log; see `transformers.Trainer.log`. An error of the disk tells what could not be written."""
+        try:
+            super().log(logs, *args, **kwargs)
+        except OSError as error:
+            writers = [getattr(callback, "tb_writer", None) for callback in self.callback_handler.callbacks]
+            folders = [writer.log_dir for writer in writers if writer is not None]
+            where = error.filename or ", ".join([*folders, "standard output"])
+            reason = f"step {self.state.global_step} could not be logged ({error.strerror}); make room, then resume"
+            raise OSError(error.errno, reason, where) from error
+
     def _checkpoint_to_resume(self, asked: str) -> Path | None:
         """Verified checkpoint to resume from, `None` to start at the first step."""
         output_dir = Path(str(self.args.output_dir))

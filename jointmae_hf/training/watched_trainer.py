@@ -71,8 +71,11 @@ class WatchedTrainer(Trainer):
         base = getattr(loader, "base_dataloader", loader)  # accelerate wraps it, and reads but does not write through
         if not isinstance(base.collate_fn, WatchedCollator):
             most = max(self.args.train_batch_size, self.args.eval_batch_size)
-            files = getattr(dataset, "files", ())
-            base.collate_fn = WatchedCollator(base.collate_fn, base.num_workers, most, files)
+            files, known = tuple(getattr(dataset, "files", ())), self._collators.get(kind)
+            # Each evaluation has a loader of its own, and accelerate keeps them all: one trace serves them all.
+            if known is None or (known.collate, known.files) != (base.collate_fn, files):
+                known = WatchedCollator(base.collate_fn, base.num_workers, most, files)
+            base.collate_fn = known
             base.timeout = self.loader_timeout if base.num_workers else 0.0
         self._collators[kind] = base.collate_fn
         return loader

@@ -20,8 +20,9 @@ NUM_CLOUDS, BATCH_SIZE = 8, 2
 STEPS_IN_EPOCH = NUM_CLOUDS // BATCH_SIZE
 
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Children of a clean process that has imported everything: a second for each would be seven."""
-PROCESSES.set_forkserver_preload(["jointmae_hf.training", "jointmae_hf.model.modeling_jointmae"])
+"""Children of a clean process that has imported everything."""
+PRELOADED = ["pretraining_trainer", "finetuning_trainer"]  # `jointmae_hf.training` itself imports nothing yet
+PROCESSES.set_forkserver_preload([f"jointmae_hf.training.{name}" for name in PRELOADED])
 
 
 def clouds(count=NUM_CLOUDS):
