@@ -1,7 +1,7 @@
 """A page to look into a pre-trained Joint-MAE: upload a cloud, hide a part of it, see what comes back.
 
     pip install "jointmae_hf[data,demo,viz]"
-    python examples/demo_space/app.py --model outputs/jointmae-quick
+    python examples/demo_space/app.py --model checkpoints/jointmae-small
 
 `--model` is a folder or an id on the Hub, also the environment variable `MODEL`; without one a small model is pre-trained
 on embedded shapes first (a minute on 2 CPU cores). It needs no GPU and, once the model is there, no network. A change takes
