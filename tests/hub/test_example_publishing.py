@@ -17,6 +17,8 @@ FLAGS = ["--config_overrides", None, "--dataset_options", json.dumps(SHAPES), "-
 SCRIPTS = {
     "run_pretrain": ("JointMAEForPreTraining", ["--num_probe_train", "0"]),
     "run_classification": ("JointMAEForPointCloudClassification", ["--from_scratch", "True"]),
+    "run_segmentation": ("JointMAEForPointCloudSegmentation", ["--from_scratch", "True"]),
+    "run_ablation": ("JointMAEForPreTraining", ["--table", "2d", "--num_probe_train", "60", "--num_probe_test", "20"]),
 }
 
 pytestmark = pytest.mark.hub
@@ -28,7 +30,7 @@ def start(client_environment, tmp_path_factory):
 
     def run(script, *flags):
         home = tmp_path_factory.mktemp("home")
-        fields = SMALL | ({"image_size": 64} if script == "run_pretrain" else {})
+        fields = SMALL | ({"image_size": 64} if script in ("run_pretrain", "run_ablation") else {})
         common = [json.dumps(fields) if flag is None else flag for flag in FLAGS]
         pushing = ["--output_dir", "run", "--push_to_hub", "True", "--hub_model_id", f"tester/{script}"]
         command = [sys.executable, str(EXAMPLES / f"{script}.py"), *common, *flags, *pushing]
