@@ -132,7 +132,8 @@ def save_figure(
         chunks.add_text(str(key), str(value))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
-    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    palette = {"method": Image.Quantize.MAXCOVERAGE, "kmeans": 3, "dither": Image.Dither.NONE}  # keeps rare colours
+    picture = Image.open(drawn).convert("RGB").quantize(256, **palette)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         picture.save(temporary, format="png", optimize=True, pnginfo=chunks)

@@ -32,12 +32,15 @@ def train(make_trainer, make_cloud, tiny_config):
 
 @pytest.fixture
 def trackio_home(tmp_path, monkeypatch):
-    """A folder for trackio, which reads its place while it is imported."""
+    """A folder for trackio, which reads its place while it is imported, and ends its run at the end of the process."""
     pytest.importorskip("trackio")
     for name in [name for name in sys.modules if name.partition(".")[0] == "trackio"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    return tmp_path / "trackio"
+    yield tmp_path / "trackio"
+    import trackio
+
+    trackio.finish()
 
 
 def test_each_evaluation_leaves_a_figure(train, tmp_path):
