@@ -1,8 +1,10 @@
 """SIGTERM and SIGINT as a request to stop; what happens to whole runs is in `tests/reliability/test_signals.py`."""
 
+import os
 import signal
 import threading
 
+import pytest
 from torch.utils.data import DataLoader
 
 from jointmae_hf.training.stop_signals import STOP_SIGNALS, StopSignals, outlive_stop_signals
@@ -54,3 +56,17 @@ def test_workers_are_made_patient_once():
     loader = outlive_stop_signals(DataLoader([1]))
     first = loader.worker_init_fn
     assert outlive_stop_signals(loader).worker_init_fn is first
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_spawned_worker_outlives_a_signal_when_made_patient(is_patient):
+    """Forked workers inherit the handler of the process; spawned ones, as on macOS, do not."""
+    loader = DataLoader(list(range(8)), num_workers=1, multiprocessing_context="spawn", prefetch_factor=1)
+    batches = iter(outlive_stop_signals(loader) if is_patient else loader)
+    next(batches)
+    os.kill(batches._workers[0].pid, signal.SIGTERM)
+    if is_patient:
+        assert len(list(batches)) == 7
+    else:
+        with pytest.raises(RuntimeError, match="killed by signal"):
+            list(batches)
