@@ -68,5 +68,5 @@ def test_spawned_worker_outlives_a_signal_when_made_patient(is_patient):
     if is_patient:
         assert len(list(batches)) == 7
     else:
-        with pytest.raises(RuntimeError, match="killed by signal"):
+        with pytest.raises((RuntimeError, ConnectionError)):  # noticed at the signal, or at the next batch
             list(batches)
