@@ -181,7 +181,8 @@ class ResumableTrainer(SealedTrainer):
             logger.warning("%s is of another number of processes: the same bits are not promised.", folder)
         if found is None:
             return
-        position = torch.load(found, map_location=self.args.device, weights_only=True)
+        device = self.args.device if self.args.device.type != "cpu" else "cpu"  # `torch.load` knows no "cpu:0" of gloo
+        position = torch.load(found, map_location=device, weights_only=True)
         if found == own:
             self._load_window(position["window"])
         self._earlier_seconds = position["seconds"]
