@@ -4,7 +4,7 @@
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
     accelerate launch examples/run_pretrain.py --recipe paper --dataset shapenet55 --data_dir ShapeNet55 --bf16
 
-Without a flag (`--recipe quick`): embedded procedural shapes, under 5 minutes on 2 CPU cores. Flags of
+Without a flag (`--recipe quick`): embedded procedural shapes, under 3 minutes on 2 CPU cores. Flags of
 `transformers.TrainingArguments` take the place of the recipe's values.
 """
 
