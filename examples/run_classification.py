@@ -14,15 +14,14 @@ without and with a vote. `--from_scratch True` gives the row without pre-trainin
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jointmae_hf import JointMAEForPointCloudClassification
 from jointmae_hf.data import PointCloudDataset
-from jointmae_hf.evaluation import Result, read_pre_training, render_results
+from jointmae_hf.evaluation import read_pre_training, render_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
-    ClassificationTrainer,
     CloudSampling,
     CorpusArguments,
     FineTuningArguments,
@@ -30,11 +29,10 @@ from jointmae_hf.training import (
     build_fine_tuning_trainer,
     build_model,
     load_fine_tuning_corpus,
+    measure_epochs,
     parse_fine_tuning_arguments,
-    results_of,
     save_run,
     set_up_process,
-    weights_to_measure,
 )
 
 
@@ -51,21 +49,6 @@ class ScriptArguments(FineTuningArguments):
         if self.subset is not None:
             corpus.dataset = "scanobjectnn"
             corpus.options["variant"] = self.subset.lower()
-
-
-def measure(
-    trainer: ClassificationTrainer, sampling: CloudSampling, clouds: PointCloudDataset, blank: Result
-) -> list[Result]:
-    """Accuracies of the last and of the best weights, without and with a vote."""
-    results, names = [], ("overall_accuracy", "class_accuracy")
-    for epoch, selection_rule in weights_to_measure(trainer):
-        known = replace(blank, selection_rule=selection_rule)
-        results += results_of(trainer.measure(clouds), names, known, [epoch])
-        if sampling.voting is not None:
-            voted = trainer.measure(clouds, sampling.voting, sampling.voting_transform())
-            voted = {f"{name}_voted": voted[name] for name in names}
-            results += results_of(voted, list(voted), known, [sampling.voting.protocol, epoch])
-    return results
 
 
 def main() -> None:
@@ -89,7 +72,8 @@ def main() -> None:
 
     pre_training = read_pre_training(checkpoint)
     blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)
-    results = measure(trainer, sampling, clouds[blank.split], blank)
+    names = ("overall_accuracy", "class_accuracy")
+    results = measure_epochs(trainer, sampling, clouds[blank.split], names, blank)
     if not training.should_save:
         return
     save_run(trainer, sampling, results, pre_training, start)

@@ -190,6 +190,37 @@ def results_of(
     return [replace(template, name=name, value=100.0 * metrics[name], protocol=text) for name in names]
 
 
+def measure_epochs(
+    trainer: ClassificationTrainer, sampling: CloudSampling, clouds: Any, names: Sequence[str], blank: Result
+) -> list[Result]:
+    """Measure the last weights and the best ones, without and, where the recipe has one, with a vote.
+
+    Args:
+        trainer ([`ClassificationTrainer`]):
+            After training.
+        sampling ([`CloudSampling`]):
+            Its recipe tells the vote.
+        clouds (`torch.utils.data.Dataset`):
+            The split.
+        names (`Sequence[str]`):
+            Metrics to keep.
+        blank ([`Result`]):
+            Facts that all results share.
+
+    Returns:
+        `list[Result]`: Those of the last epoch first.
+    """
+    results = []
+    for epoch, selection_rule in weights_to_measure(trainer):
+        known = replace(blank, selection_rule=selection_rule)
+        results += results_of(trainer.measure(clouds), names, known, [epoch])
+        if sampling.voting is not None:
+            voted = trainer.measure(clouds, sampling.voting, sampling.voting_transform())
+            voted = {f"{name}_voted": voted[name] for name in names}
+            results += results_of(voted, list(voted), known, [sampling.voting.protocol, epoch])
+    return results
+
+
 def save_run(
     trainer: ClassificationTrainer,
     sampling: CloudSampling,

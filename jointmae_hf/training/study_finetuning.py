@@ -22,7 +22,7 @@ from jointmae_hf.model import (
 from .checkpoint_folders import find_last_checkpoint
 from .finetuning_few_shot import MeasuredFolds, fine_tune_fold
 from .finetuning_recipes import FINE_TUNING_RECIPES, CloudSampling, FineTuningRecipe
-from .finetuning_run import build_fine_tuning_trainer, results_of, weights_to_measure
+from .finetuning_run import build_fine_tuning_trainer, measure_epochs
 from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
 from .study_clock import Deadline, StopAtDeadline
 from .study_pretraining import SECONDS_TO_START, Study
@@ -141,25 +141,6 @@ def _template(study: Study, stage: FineTuningStage, seen: PreTraining) -> Result
     )
 
 
-def _measure_epochs(
-    trainer: ClassificationTrainer,
-    sampling: CloudSampling,
-    template: Result,
-    clouds: PointCloudArrays,
-    names: tuple[str, ...],
-) -> list[Result]:
-    """Metrics of the last epoch and of the best on validation, with a vote where the recipe has one."""
-    results = []
-    for epoch, rule in weights_to_measure(trainer):
-        known = replace(template, selection_rule=rule)
-        results += results_of(trainer.measure(clouds), names, known, [epoch])
-        if sampling.voting is not None:
-            voted = trainer.measure(clouds, sampling.voting, sampling.voting_transform())
-            voted = {f"{name}_voted": voted[name] for name in names}
-            results += results_of(voted, list(voted), known, [sampling.voting.protocol, epoch])
-    return results
-
-
 def _run_classification(
     study: Study, stage: FineTuningStage, deadline: Deadline, seen: PreTraining
 ) -> list[Result] | None:
@@ -175,7 +156,7 @@ def _run_classification(
         return None
     names = ("overall_accuracy", "class_accuracy")
     return _finish(
-        study, stage, _measure_epochs(trainer, sampling, _template(study, stage, seen), clouds["test"], names)
+        study, stage, measure_epochs(trainer, sampling, clouds["test"], names, _template(study, stage, seen))
     )
 
 
@@ -193,7 +174,7 @@ def _run_parts(study: Study, stage: FineTuningStage, deadline: Deadline, seen: P
         return None
     names = ("instance_miou", "class_miou")
     return _finish(
-        study, stage, _measure_epochs(trainer, sampling, _template(study, stage, seen), clouds["test"], names)
+        study, stage, measure_epochs(trainer, sampling, clouds["test"], names, _template(study, stage, seen))
     )
 
 
