@@ -173,12 +173,19 @@ def _check_instructions(content: Any, size: int) -> None:
     """Raise for a few bytes that would cost the unpickler memory or time without bound.
 
     It reserves memory for each place below the largest that is announced. And it hashes keys: that of a tuple of two
-    tuples, each of which is the same tuple of two, and so on, would never end.
+    tuples, each of which is the same tuple of two, and so on, would never end. Where an instruction begins a frame within a
+    frame or does not end within its own, CPython's unpickler drops bytes that are read here, and so would run instructions
+    that nobody has checked.
     """
     stack: list[bool | None] = []  # whether each item is a tuple; None is a mark
     memo: dict[int, bool | None] = {}
-    for opcode, argument, _ in pickletools.genops(content):
+    frame_end = 0
+    for opcode, argument, start in pickletools.genops(content):
         name = opcode.name
+        if start < frame_end and (name == "FRAME" or content.tell() > frame_end):
+            raise pickle.UnpicklingError(f"an instruction at byte {start} that leaves its frame")
+        if name == "FRAME":
+            frame_end = content.tell() + int(argument or 0)
         if name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
             raise pickle.UnpicklingError("a set")
         if name.endswith("PUT") or name == "MEMOIZE":

@@ -1,4 +1,5 @@
 import pickle
+import pickletools
 import struct
 
 import numpy as np
@@ -149,6 +150,39 @@ def test_read_refuses_arrays_of_objects(tmp_path):
 def test_read_reserves_no_memory_for_what_the_file_does_not_have(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, content)
+
+
+def frame(content, length=None):
+    return b"\x95" + struct.pack("<Q", len(content) if length is None else length) + content
+
+
+HIDDEN = b"Nr\xff\xff\xff\x07."  # places for two gigabytes
+
+
+@pytest.mark.parametrize(
+    ("content", "start"),
+    [
+        (frame(frame(b"C\x07", length=7)) + HIDDEN + b".", 11),
+        (frame(b"C\x09..") + HIDDEN + b".", 11),
+        (frame(b"X") + b"\x02\x00\x00\x00ab.", 11),
+    ],
+    ids=["nested", "argument", "length"],
+)
+def test_read_refuses_instructions_that_the_unpickler_would_take_for_others(tmp_path, content, start):
+    """The fuzzer found the first: 1 GiB and more for bytes that look like the content of `bytes`."""
+    shown = [opcode.name for opcode, _, _ in pickletools.genops(b"\x80\x04" + content)]
+    assert "LONG_BINPUT" not in shown
+    with pytest.raises(ValueError, match=f"an instruction at byte {start} that leaves its frame"):
+        read(tmp_path, b"\x80\x04" + content)
+
+
+def test_read_takes_frames_that_follow_each_other(tmp_path):
+    value = ["a" * 40_000, {"b": [ARRAY] * 3}, b"c" * 100_000, *map(str, range(30_000))]
+    content = pickle.dumps(value, 5)
+    assert content.count(b"\x95") > 2
+    result = read(tmp_path, content)
+    np.testing.assert_array_equal(result[1]["b"][2], ARRAY)
+    assert result[:1] + result[2:] == value[:1] + value[2:]
 
 
 DOUBLED = b")" + b"2\x86" * 60  # a tuple of two tuples, each of which is the same tuple of two, and so on

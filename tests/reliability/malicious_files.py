@@ -175,6 +175,11 @@ def pickles(target: Path) -> dict[str, bytes]:
         "code.pkl": pickle.dumps([np.zeros((4, 3)), Code(target)]),
         "length.pkl": b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"abc.",
         "memo.pkl": b"\x80\x04Nr\xff\xff\xff\x7f.",
+        "hidden.pkl": b"\x80\x04\x95"
+        + bytes([11, *[0] * 7])
+        + b"\x95"
+        + bytes([7, *[0] * 7])
+        + b"C\x07Nr\xff\xff\xff\x07..",
         "endless.pkl": b"\x80\x02}" + doubled + b"Ns.",
     }
 
