@@ -118,7 +118,7 @@ def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
     names = list(file)
     if column.name not in names:
         if column.is_required:
-            raise ValueError(f"`{path}` must have the key `{column.name}`, got {sorted(names)}.")
+            raise ValueError(f"`{path}` must have the key `{column.name}`, got {sorted(names, key=str)}.")
         return None
     with naming_file(path, HDF5_RULE):
         dataset = file[column.name] if isinstance(file.get(column.name, getlink=True), h5py.HardLink) else None

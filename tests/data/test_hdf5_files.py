@@ -42,6 +42,14 @@ def test_check_names_the_missing_key_and_those_that_are_there(path):
         check_hdf5(path, [DATA, Hdf5Column("pid", (4,))])
 
 
+def test_check_lists_keys_that_are_no_text(tmp_path):
+    path = write(tmp_path / "a.h5", **{"label": [0]})
+    with h5py.File(path, "a") as file:
+        file[b"\xff"] = POINTS
+    with pytest.raises(ValueError, match=r"must have the key `data`, got \[b'\\xff', 'label'\]"):
+        check_hdf5(path, [DATA])
+
+
 @pytest.mark.parametrize(
     "values",
     [POINTS[:, :3], POINTS[..., :2], POINTS[0], POINTS.astype(np.int32), np.array([[["a"] * 3] * 4], dtype="S1")],
