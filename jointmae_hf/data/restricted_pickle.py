@@ -143,6 +143,18 @@ _STAND_INS: dict[tuple[str, str], object] = {
 }
 
 
+def torch_stand_ins() -> list[Any]:
+    """Stand-ins for what a pickled numpy number names, for `torch.serialization.safe_globals`.
+
+    With the real ones, a spoiled file can end the process: `numpy.dtype.__setstate__` believes what it is given.
+
+    Returns:
+        `list[Any]`: Pairs of a stand-in and the name it answers to, and the class that `torch.load` may set the state of.
+    """
+    names = ("dtype", "encode", "scalar")
+    return [*((known, ".".join(name)) for name, known in _STAND_INS.items() if name[1] in names), _Type]
+
+
 class _RestrictedUnpickler(pickle.Unpickler):
     """Unpickler that knows the stand-ins alone."""
 
@@ -180,8 +192,8 @@ def _check_instructions(content: Any, size: int) -> None:
     stack: list[bool | None] = []  # whether each item is a tuple; None is a mark
     memo: dict[int, bool | None] = {}
     frame_end = 0
-    for opcode, argument, start in pickletools.genops(content):
-        name = opcode.name
+    for opcode, argument, position in pickletools.genops(content):
+        name, start = opcode.name, position or 0
         if start < frame_end and (name == "FRAME" or content.tell() > frame_end):
             raise pickle.UnpicklingError(f"an instruction at byte {start} that leaves its frame")
         if name == "FRAME":

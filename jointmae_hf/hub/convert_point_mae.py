@@ -6,7 +6,6 @@ Reads what Point-MAE published: pre-trained, fine-tuned for classification, and 
 """
 
 import argparse
-import codecs
 import logging
 import mmap
 import os
@@ -15,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from jointmae_hf.data.point_checks import check_expansion
+from jointmae_hf.data.restricted_pickle import torch_stand_ins
 from jointmae_hf.model import (
     JointMAEFeatureExtractor,
     JointMAEForPointCloudClassification,
@@ -64,7 +63,7 @@ def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     for key in ("base_model", "model_state_dict"):
         if isinstance(content, dict) and key in content:
             return _tensors_of(content[key], path)
-    got = sorted(content) if isinstance(content, dict) else type(content).__name__
+    got = sorted(content, key=str) if isinstance(content, dict) else type(content).__name__
     raise ValueError(f"`path` must hold `base_model` or `model_state_dict`, got {got} in {path.name!r}.")
 
 
@@ -77,7 +76,7 @@ def _load_tensors(path: Path) -> Any:
     with (
         open(path, "rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        torch.serialization.safe_globals(_globals_of_numpy_scalars()),
+        torch.serialization.safe_globals(torch_stand_ins()),
     ):
         return torch.load(cast(BinaryIO, content), map_location="cpu", weights_only=True)
 
@@ -89,14 +88,6 @@ def _tensors_of(weights: Any, path: Path) -> dict[str, Tensor]:
     ):
         raise ValueError(f"`path` must hold tensors by name, got something else in {path.name!r}.")
     return {name.replace("module.", ""): value for name, value in weights.items()}
-
-
-def _globals_of_numpy_scalars() -> list[Any]:
-    """What a pickled numpy number names, by its old and its new address: Point-MAE keeps accuracies as such."""
-    rebuild = np.float64(0).__reduce__()[0]
-    addresses = [(rebuild, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    dtypes = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)]
-    return [*addresses, np.dtype, *dtypes, codecs.encode]
 
 
 def convert_point_mae(

@@ -242,9 +242,21 @@ def test_code_in_a_file_is_refused(pretrained, write, tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
+def test_number_with_a_spoiled_type_is_refused(pretrained, tmp_path):
+    """The fuzzer found that numpy ends the process when it is given this state."""
+    path = tmp_path / "spoiled.pth"
+    content = {"base_model": pretrained, "acc": np.float64(0.5)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    assert whole.count(b"NNNJ") == 1
+    path.write_bytes(whole.replace(b"NNNJ", b"NJ"))
+    with pytest.raises(ValueError, match="a type other than plain numbers"):
+        read_point_mae(path)
+
+
 def test_file_without_weights_is_refused(tmp_path):
-    torch.save({"model": {}, "epoch": 1}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"must hold `base_model` or `model_state_dict`, got \['epoch', 'model'\]"):
+    torch.save({"model": {}, 1: 1}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"must hold `base_model` or `model_state_dict`, got \[1, 'model'\]"):
         read_point_mae(tmp_path / "other.pth")
 
 
