@@ -1,7 +1,10 @@
 """A look at every step before the optimizer takes it: is all of it finite, has any process been told to stop."""
 
+import math
+
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 
@@ -40,7 +43,7 @@ class StepGuard:
         This waits for the device once a step: there is no other way to know before the optimizer goes on. The norm is
         the one that the trainer computes anyway, so any gradient that is not finite shows in it, and all losses are
         looked at together. (`logging_nan_inf_filter`, which this makes needless, waits once a batch.) Processes tell
-        each other by the same transfer, so that all of them stop at the same step.
+        each other by the same transfer, so that all of them stop at the same step and name the same samples.
 
         Args:
             step (`int`):
@@ -66,17 +69,17 @@ class StepGuard:
             state = self.accelerator.gather(state[None]).amax(dim=0)
         is_broken_anywhere, signal = state.tolist()
         if is_broken_anywhere:
-            raise NonFiniteError(_describe(step, losses.tolist(), float(norm), [index.tolist() for index in indices]))
+            own = [(loss, index.tolist()) for loss, index in zip(losses.tolist(), indices, strict=True)]
+            raise NonFiniteError(_describe(step, gather_object(own), float(norm)))
         return int(signal)
 
 
-def _describe(step: int, losses: list[float], norm: float, indices: list[list[int]]) -> str:
+def _describe(step: int, batches: list[tuple[float, list[int]]], norm: float) -> str:
     """Name the samples of the batches whose loss is not finite, or all of the step where only the gradient is not."""
-    finite = [torch.tensor(loss).isfinite().item() for loss in losses]
-    suspects = [index for index, is_fine in zip(indices, finite, strict=True) if not is_fine] or indices
+    suspects = [index for loss, index in batches if not math.isfinite(loss)] or [index for _, index in batches]
     samples = ", ".join(str(sample) for batch in suspects for sample in batch)
     return (
-        f"`loss` and its gradient must be finite, got {', '.join(f'{loss:g}' for loss in losses)} with a gradient norm "
-        f"of {norm:g} at step {step}, samples {samples}. The optimizer has not taken this step; checkpoints are as they "
-        "were. Look at these clouds, or lower the learning rate."
+        f"`loss` and its gradient must be finite, got {', '.join(f'{loss:g}' for loss, _ in batches)} with a gradient "
+        f"norm of {norm:g} at step {step}, samples {samples}. The optimizer has not taken this step; checkpoints are as "
+        "they were. Look at these clouds, or lower the learning rate."
     )

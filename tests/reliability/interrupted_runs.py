@@ -3,8 +3,11 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from tiny_runs import build_trainer
+
+from jointmae_hf.training import NonFiniteError
 
 
 def after(count, action, function):
@@ -48,3 +51,37 @@ def train_slowly(output_dir, connection):
 
     trainer.training_step = training_step
     trainer.train()
+
+
+def train_as_rank(output_dir, rank, port, change=None, resume=None, **arguments):
+    """Train as one of two processes; `change` is done to its trainer, and an error of numbers is written down."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    trainer = build_trainer(output_dir, stop_on_signals=True, **arguments)
+    if change is not None:
+        change(trainer)
+    try:
+        trainer.train(resume_from_checkpoint=resume)
+    except NonFiniteError as error:
+        (output_dir.parent / f"error_{rank}").write_text(str(error), encoding="utf-8")
+        raise
+
+
+def signal_within(trainer, method, count, number):
+    """Have a signal reach this process within a method of the trainer."""
+    setattr(trainer, method, after(count, lambda: os.kill(os.getpid(), number), getattr(trainer, method)))
+
+
+def spoil_loss(trainer, count):
+    """Have the loss of one batch of this process be NaN; write its samples."""
+    compute_loss, calls = trainer.compute_loss, iter(range(1, 1_000_000))
+
+    def spoiled(model, inputs, *arguments, **options):
+        loss = compute_loss(model, inputs, *arguments, **options)
+        if next(calls) != count:
+            return loss
+        samples = ", ".join(str(sample) for sample in inputs["index"].tolist())
+        Path(trainer.args.output_dir).with_name("spoiled").write_text(samples, encoding="utf-8")
+        return loss * float("nan")
+
+    trainer.compute_loss = spoiled

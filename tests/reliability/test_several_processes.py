@@ -1,5 +1,6 @@
 """Two processes are one run, as many run as were asked for, and none is left when one of them is killed."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+
+from jointmae_hf.training import verify_checkpoint
 
 
 RUN_PRETRAIN = Path(__file__).parents[2] / "examples" / "run_pretrain.py"
@@ -102,3 +105,19 @@ def test_killed_rank_ends_the_job_which_resumes_on_one_process_or_two(training, 
     for count in (1, 2):
         resumed = training.together(count, **going_on)["eval"]
         assert largest_difference(expected, resumed["weights"]) < 1e-12
+
+
+@pytest.mark.slow
+def test_signal_to_the_launcher_saves_the_step_under_way(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(RUN_PRETRAIN)]
+    flags = {"use_cpu": True, "output_dir": tmp_path / "run", "logging_steps": 1, "report_to": "none"}
+    words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+    with (tmp_path / "log").open("w+", encoding="utf-8") as log:
+        launcher = subprocess.Popen([*launch, *words], stdout=log, stderr=subprocess.STDOUT)
+        wait_for(lambda: "'loss'" in (tmp_path / "log").read_text(encoding="utf-8"), 120)
+        launcher.send_signal(signal.SIGTERM)
+        seconds = wait_for(lambda: launcher.poll() is not None, 60)
+    assert seconds < 10
+    assert launcher.returncode == 1
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    verify_checkpoint(checkpoint)

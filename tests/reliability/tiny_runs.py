@@ -104,7 +104,9 @@ def state_of(checkpoint):
     """All that a run goes on from: weights, optimizer, scheduler, random states, window of the log."""
     with safe_globals():
         states = {path.name: torch.load(path, weights_only=True) for path in Path(checkpoint).glob("*.pt*")}
-    states["position.pt"].pop("seconds")
+    for name in states:
+        if name.startswith("position"):
+            states[name].pop("seconds")
     return {"weights": load_file(Path(checkpoint) / "model.safetensors"), **states}
 
 
