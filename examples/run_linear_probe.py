@@ -8,7 +8,6 @@ cores. The family's protocol (CrossPoint) takes C = 0.01, the clean one chooses 
 The epoch is that of the checkpoint. Several processes share the extraction of features.
 """
 
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,11 +27,12 @@ from jointmae_hf.evaluation import (
     collect_run_facts,
     extract_features,
     linear_svm,
+    num_cores,
     read_pre_training,
     render_results,
     write_results,
 )
-from jointmae_hf.training import RECIPES, CorpusArguments, demonstration_checkpoint
+from jointmae_hf.training import RECIPES, CorpusArguments, demonstration_checkpoint, share_out_cores
 
 
 FAMILY_C = 0.01
@@ -84,8 +84,9 @@ def probe(
     protocols = {f"family: C = {FAMILY_C}, {first}": (FAMILY_C, False), f"clean: standardised, {first}": (None, True)}
     results = []
     for protocol, (fixed_c, standardize) in protocols.items():
-        jobs = os.cpu_count() or 1
-        measured = linear_svm(*train, *test, C=fixed_c, standardize=standardize, seed=script.seed, num_jobs=jobs)
+        measured = linear_svm(
+            *train, *test, C=fixed_c, standardize=standardize, seed=script.seed, num_jobs=num_cores()
+        )
         facts = {
             "unit": "%",
             "split": "test",
@@ -112,8 +113,8 @@ def main() -> None:
     start = time.time()
     script, corpus = HfArgumentParser((ScriptArguments, CorpusArguments)).parse_args_into_dataclasses()
     state, output_dir = PartialState(cpu=not torch.accelerator.is_available()), Path(script.output_dir)
-    if state.device.type == "cpu":  # `accelerate launch` leaves each process one thread
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // state.num_processes))
+    if state.device.type == "cpu":
+        share_out_cores()
     with state.local_main_process_first():
         sizes = {option: setting.value for option, setting in RECIPES["quick"].corpus.items()}
         splits = corpus.load(script.seed, validation_share=None, **sizes)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .paper_figures import PAPER_FIGURES, PaperFigure, paper_figure
     from .pre_training import PreTraining, read_pre_training
     from .probing import LeadingPoints, probe_encoder, sample_clouds
-    from .results import Result, collect_run_facts, read_results, write_results
+    from .results import Result, collect_run_facts, num_cores, read_results, write_results
     from .segmentation_metrics import SegmentationScores, segmentation_scores, shape_iou
     from .tables import merge_seeds, paper_value, render_results
     from .voting import Voting, vote_logits
@@ -47,6 +47,7 @@ __all__ = [
     "linear_svm",
     "mean_class_accuracy",
     "merge_seeds",
+    "num_cores",
     "overall_accuracy",
     "paper_figure",
     "paper_value",

@@ -150,6 +150,15 @@ def read_results(path: str | os.PathLike[str]) -> tuple[list[Result], dict[str, 
     return [Result(**result) for result in content["results"]], content["run"]
 
 
+def num_cores() -> int:
+    """Count the cores that this process may use.
+
+    Returns:
+        `int`: One or more; fewer than the machine has where a batch system keeps the process to some of them.
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Collect what one needs to run the same again. Absolute paths are cut to their last part.
 
@@ -170,7 +179,7 @@ def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | N
         "versions": installed_versions(),
         "hardware": {
             "cpu": _cpu_model(),
-            "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "num_cores": num_cores(),
             "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
             "num_gpus": torch.cuda.device_count(),
         },

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
     from .pretraining_run import build_trainer, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
-    from .processes import check_num_processes, requested_processes, synchronize_batch_norm
+    from .processes import check_num_processes, requested_processes, share_out_cores, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
     from .reconstruction_callback import ReconstructionCallback
     from .resumable_trainer import ResumableTrainer
@@ -126,6 +126,7 @@ __all__ = [
     "save_run",
     "seal_checkpoint",
     "set_up_process",
+    "share_out_cores",
     "synchronize_batch_norm",
     "training_defaults",
     "training_of_stage",

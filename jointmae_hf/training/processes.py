@@ -1,14 +1,18 @@
-"""The processes of a run: that as many run as were asked for, and batch norm over all of them."""
+"""The processes of a run: that as many run as were asked for, their shares of the cores, batch norm over all of them."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import psutil  # which accelerate depends on
+import torch
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import get_cpu_distributed_information
 from torch import nn
 from transformers import TrainingArguments
+
+from jointmae_hf.evaluation.results import num_cores
 
 
 def requested_processes() -> int | None:
@@ -59,6 +63,11 @@ def check_num_processes(training: TrainingArguments) -> None:
     raise ValueError(
         f"The number of processes must be the one asked for, got {training.world_size} in place of {requested}. {advice}"
     )
+
+
+def share_out_cores() -> None:
+    """Let torch use this process's share of the cores of its machine: `accelerate launch` leaves each process one thread."""
+    torch.set_num_threads(max(1, num_cores() // get_cpu_distributed_information().local_world_size))
 
 
 def synchronize_batch_norm(model: nn.Module, training: TrainingArguments) -> nn.Module:

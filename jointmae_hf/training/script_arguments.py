@@ -1,13 +1,11 @@
 """What every example script shares: the flags that name a corpus, and the start of a process."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor
 from transformers import TrainingArguments, set_seed
@@ -17,7 +15,7 @@ from jointmae_hf.data import load_point_clouds, load_splits
 from jointmae_hf.data.writable_folder import check_writable_folder
 
 from .host_memory import keep_freed_memory
-from .processes import check_num_processes
+from .processes import check_num_processes, share_out_cores
 
 
 CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
@@ -112,9 +110,9 @@ def default_tracker() -> str:
 def set_up_process(training: TrainingArguments) -> None:
     """Check processes and output folder, seed all generators and, on CPU, share out the cores.
 
-    The run is named after its folder: trackers take a run without a name for another one when it goes on. On CPU,
-    `accelerate launch` leaves each process one thread, pinned memory is of no use, and freed memory is kept for the next
-    step, see [`keep_freed_memory`].
+    The run is named after its folder: trackers take a run without a name for another one when it goes on. On CPU, the
+    processes of a machine share its cores, see [`share_out_cores`], pinned memory is of no use, and freed memory is kept for
+    the next step, see [`keep_freed_memory`].
 
     Args:
         training (`transformers.TrainingArguments`):
@@ -130,7 +128,7 @@ def set_up_process(training: TrainingArguments) -> None:
     if training.run_name is None:
         training.run_name = Path(str(training.output_dir)).name
     if training.device.type == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // training.world_size))
+        share_out_cores()
         training.dataloader_pin_memory = False
         keep_freed_memory()
     set_seed(training.seed)

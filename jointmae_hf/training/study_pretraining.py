@@ -15,7 +15,7 @@ import torch
 from transformers import TrainingArguments, set_seed
 
 from jointmae_hf.data import Normalize, PointCloudArrays
-from jointmae_hf.evaluation import LinearProbeResult, PreTraining, Result, extract_features, linear_svm
+from jointmae_hf.evaluation import LinearProbeResult, PreTraining, Result, extract_features, linear_svm, num_cores
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 
 from .ablations import fit_recipe
@@ -170,7 +170,7 @@ class Study:
 
         features = {name: self._features(model, split) for name, split in self.clouds.items()}
         labels = {name: split.columns()["labels"].cpu().numpy() for name, split in self.clouds.items()}
-        num_jobs = os.cpu_count() or 1
+        num_jobs = num_cores()
         train, validation = ((features[name], labels[name]) for name in ("train", "validation"))
         with parallel_config(backend="threading"):  # libsvm lets threads run; processes would start beside CUDA
             chosen = linear_svm(*train, *validation, C=None, standardize=True, num_jobs=num_jobs)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from jointmae_hf.training import CorpusArguments, set_up_process
+from jointmae_hf.training import CorpusArguments, processes, set_up_process
 
 
 def parse(*flags):
@@ -41,12 +41,17 @@ def test_load_leaves_splits_as_they_are_when_told(tmp_path):
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [60, 20, 20]
 
 
-def test_process_on_a_cpu_pins_no_memory_and_takes_all_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+@pytest.mark.parametrize(("processes_here", "num_threads_expected"), [(None, 6), (2, 3), (4, 1), (8, 1)])
+def test_process_on_a_cpu_pins_no_memory_and_takes_its_share_of_the_cores(
+    tmp_path, monkeypatch, processes_here, num_threads_expected
+):
+    monkeypatch.setattr(processes, "num_cores", lambda: 6)
+    if processes_here is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes_here))
     training = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     num_threads = torch.get_num_threads()
     try:
         set_up_process(training)
-        assert (torch.get_num_threads(), training.dataloader_pin_memory) == (3, False)
+        assert (torch.get_num_threads(), training.dataloader_pin_memory) == (num_threads_expected, False)
     finally:
         torch.set_num_threads(num_threads)

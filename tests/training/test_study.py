@@ -70,7 +70,7 @@ def build_study(clouds, tmp_path):
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch):
     """Processes for nine fits of 48 clouds would take longer than the fits."""
-    monkeypatch.setattr(study_pretraining.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(study_pretraining, "num_cores", lambda: 1)
 
 
 def record_of(study):
