@@ -1,11 +1,21 @@
 """Point cloud operations: neighbours, grouping, interpolation, Chamfer distance and the bounding sphere."""
 
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 
-SOURCE_POINTS_PER_BLOCK = 256
-"""Rows of a distance matrix that are computed at a time where only minima of it are wanted."""
+CPU_PAIRS_PER_BLOCK = 1 << 19
+"""Distances that are computed at a time on a CPU, in whose cache they stay."""
+MOST_PAIRS_PER_BLOCK = 1 << 26
+"""Distances that are computed at a time elsewhere, to bound memory."""
+COMPILED_ROWS_PER_BLOCK = 256
+"""Rows of a distance matrix that a compiled Chamfer distance computes at a time."""
+_Reduced = TypeVar("_Reduced")
 
 
 @torch.no_grad()
@@ -24,15 +34,65 @@ def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
     Returns:
         `torch.Tensor` of shape `(batch_size, num_queries, num_points)`: Squared distances, at least float32.
     """
+    return _squared_distance(*_coordinate_planes(queries, points))
+
+
+def _coordinate_planes(queries: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates of shape `(3, batch_size, num_points)`, so that neighbours in memory are points, at least float32."""
     dtype = torch.promote_types(torch.promote_types(queries.dtype, points.dtype), torch.float32)
-    rows = [plane.contiguous()[:, :, None] for plane in queries.to(dtype).unbind(dim=-1)]
-    columns = [plane.contiguous()[:, None] for plane in points.to(dtype).unbind(dim=-1)]
-    offset = rows[0] - columns[0]
-    distance = offset * offset
-    for row, column in zip(rows[1:], columns[1:], strict=True):
-        torch.sub(row, column, out=offset)  # in place: memory traffic is what this costs
+    return queries.to(dtype).movedim(-1, 0).contiguous(), points.to(dtype).movedim(-1, 0).contiguous()
+
+
+def _squared_distance(queries: Tensor, points: Tensor, workspace: Sequence[Tensor] | None = None) -> Tensor:
+    """Squared distances between planes of coordinates, in place: memory traffic is what they cost.
+
+    The workspace is room for at least twice as many numbers, in two tensors.
+    """
+    shape = *queries.shape[1:], points.shape[2]
+    if workspace is None:
+        distance, offset = (points.new_empty(shape) for _ in range(2))
+    else:
+        distance, offset = (flat[: math.prod(shape)].view(shape) for flat in workspace)
+    torch.sub(queries[0, :, :, None], points[0, :, None], out=offset)
+    torch.mul(offset, offset, out=distance)
+    for axis in (1, 2):
+        torch.sub(queries[axis, :, :, None], points[axis, :, None], out=offset)
         distance.addcmul_(offset, offset)
     return distance
+
+
+@torch.no_grad()
+def _reduce_distances(
+    queries: Tensor, points: Tensor, reduce: Callable[[Tensor], _Reduced], compiled_rows: int | None = None
+) -> list[list[_Reduced]]:
+    """What a function makes of the matrix of distances, block by block.
+
+    On a CPU a block and what it is computed from stay in its cache, and all blocks take the same memory, whose pages the
+    kernel would otherwise hand out anew for each. A compiled graph must not depend on the number of clouds: there it is all
+    clouds at a time, and all queries or `compiled_rows` of them.
+
+    Returns a list for each few clouds, with an item for each block of their queries.
+    """
+    if torch.compiler.is_compiling():
+        blocks = [queries] if compiled_rows is None else queries.split(compiled_rows, dim=1)
+        return [[reduce(pairwise_squared_distance(rows, points)) for rows in blocks]]
+    queries, points = _coordinate_planes(queries, points)
+    (num_clouds, num_queries), num_points = queries.shape[1:], points.shape[2]
+    most = CPU_PAIRS_PER_BLOCK if queries.device.type == "cpu" else MOST_PAIRS_PER_BLOCK
+    num_rows = max(1, most // num_points)
+    clouds_at_a_time = max(1, num_rows // max(1, num_queries))
+    most_pairs = min(clouds_at_a_time, num_clouds) * min(num_rows, num_queries) * num_points
+    workspace = [points.new_empty(most_pairs) for _ in range(2)]
+    clouds = zip(queries.split(clouds_at_a_time, dim=1), points.split(clouds_at_a_time, dim=1), strict=True)
+    return [
+        [reduce(_squared_distance(rows, some_points, workspace)) for rows in some_queries.split(num_rows, dim=2)]
+        for some_queries, some_points in clouds
+    ]
+
+
+def _choose_by_distance(queries: Tensor, points: Tensor, choose: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows of `points` that a function of a matrix of distances chooses for each query."""
+    return torch.cat([torch.cat(blocks, dim=1) for blocks in _reduce_distances(queries, points, choose)])
 
 
 def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_valid: Tensor | None = None) -> Tensor:
@@ -64,13 +124,14 @@ def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_
         raise ValueError(
             f"`num_neighbors` must be in [1, num_points], got {num_neighbors} for {points.shape[1]} points."
         )
-    distance = pairwise_squared_distance(queries, points)
     if is_valid is not None:
-        distance = distance.masked_fill(~is_valid[:, None], torch.inf)
-    nearest, indices = distance.topk(num_neighbors, dim=-1, largest=False, sorted=True)
-    if is_valid is not None:
-        indices = torch.where(nearest.isinf(), indices[..., :1], indices)
-    return indices
+        points = points.masked_fill(~is_valid[..., None], torch.inf)
+
+    def choose(distance: Tensor) -> Tensor:
+        nearest, indices = distance.topk(num_neighbors, dim=-1, largest=False, sorted=True)
+        return indices if is_valid is None else torch.where(nearest.isinf(), indices[..., :1], indices)
+
+    return _choose_by_distance(queries, points, choose)
 
 
 def gather_points(values: Tensor, indices: Tensor) -> Tensor:
@@ -128,7 +189,7 @@ def nearest_center_is_visible(points: Tensor, centers: Tensor, mask: Tensor) -> 
     Returns:
         `torch.BoolTensor` of shape `(batch_size, num_points)`: True where the nearest centre is visible.
     """
-    nearest = pairwise_squared_distance(points, centers).min(dim=-1).indices
+    nearest = _choose_by_distance(points, centers, lambda distance: distance.min(dim=-1).indices)
     return ~mask.gather(1, nearest)
 
 
@@ -158,19 +219,23 @@ def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_
 
 
 def _nearest_both_ways(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest target of each source point and nearest source point of each target, block by block of source points.
+    """Nearest target of each source point and nearest source point of each target.
 
-    A block is read again while it is still in the cache, and memory grows with one side alone.
+    Memory grows with one side alone.
     """
-    to_target, smallest, to_source = [], [], []
-    for first in range(0, source.shape[1], SOURCE_POINTS_PER_BLOCK):
-        distance = pairwise_squared_distance(source[:, first : first + SOURCE_POINTS_PER_BLOCK], target)
-        to_target.append(distance.min(dim=2).indices)
-        block_smallest, block_to_source = distance.min(dim=1)
-        smallest.append(block_smallest)
-        to_source.append(block_to_source + first)
-    best_block = torch.stack(smallest).min(dim=0, keepdim=True).indices
-    return torch.cat(to_target, dim=1), torch.stack(to_source).gather(0, best_block)[0]
+
+    def reduce(distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return distance.min(dim=2).indices, *distance.min(dim=1)
+
+    to_target, to_source = [], []
+    for blocks in _reduce_distances(source, target, reduce, COMPILED_ROWS_PER_BLOCK):
+        forward, smallest, backward = zip(*blocks, strict=True)
+        first_rows = itertools.accumulate((block.shape[1] for block in forward[:-1]), initial=0)
+        best_block = torch.stack(smallest).min(dim=0, keepdim=True).indices
+        to_target.append(torch.cat(forward, dim=1))
+        rows = torch.stack([block + first for block, first in zip(backward, first_rows, strict=True)])
+        to_source.append(rows.gather(0, best_block)[0])
+    return torch.cat(to_target), torch.cat(to_source)
 
 
 def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,9 @@
+import resource
+
 import pytest
 import torch
 
+from jointmae_hf.model import point_ops
 from jointmae_hf.model.point_ops import (
     bounding_sphere,
     chamfer_distance,
@@ -156,8 +159,39 @@ def test_interpolate_features_passes_gradcheck(make_cloud):
     assert torch.autograd.gradcheck(interpolate_features, inputs)
 
 
+@pytest.mark.parametrize("most", [1, 90, 20 * 90, 3 * 20 * 90, 1 << 19])
+def test_searches_in_several_blocks_equal_one(make_cloud, most, monkeypatch):
+    """One row, a few rows, a cloud, three clouds and all of them at a time."""
+    queries, points, is_valid = make_cloud(7, 20), make_cloud(7, 90, seed=1), torch.rand(7, 90) < 0.1
+    distance = (queries[:, :, None] - points[:, None]).square().sum(dim=-1)
+    monkeypatch.setattr(point_ops, "CPU_PAIRS_PER_BLOCK", most)
+    assert torch.equal(k_nearest_neighbors(queries, points, 8), distance.topk(8, largest=False).indices)
+    nearest = k_nearest_neighbors(queries, points, 8, is_valid)
+    expected = distance.masked_fill(~is_valid[:, None], torch.inf).topk(8, largest=False)
+    first = expected.indices[..., :1]
+    assert torch.equal(nearest, torch.where(expected.values.isinf(), first, expected.indices))
+    mask = torch.rand(7, 90) < 0.5
+    assert torch.equal(nearest_center_is_visible(queries, points, mask), ~mask.gather(1, distance.argmin(dim=-1)))
+    expected_distance = distance.amin(dim=2).mean(dim=1) + distance.amin(dim=1).mean(dim=1)
+    torch.testing.assert_close(chamfer_distance(queries, points), expected_distance)
+
+
+def test_searches_take_no_cloud_and_no_query(make_cloud):
+    points = make_cloud(2, 30)
+    assert k_nearest_neighbors(points[:0], points[:0], 4).shape == (0, 30, 4)
+    assert k_nearest_neighbors(points[:, :0], points, 4).shape == (2, 0, 4)
+
+
+def test_neighbors_of_a_large_cloud_take_little_memory(make_cloud):
+    """The whole matrix of distances would take 3 GiB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    k_nearest_neighbors(make_cloud(1, 4_000), make_cloud(1, 200_000), 4)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
 @pytest.mark.parametrize("num_source", [255, 256, 257, 600])
-def test_chamfer_distance_of_several_blocks_equals_one(make_cloud, num_source):
+def test_chamfer_distance_of_several_compiled_blocks_equals_one(make_cloud, num_source, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     source, target = make_cloud(2, num_source).double(), make_cloud(2, 300, seed=1).double()
     distance = (source[:, :, None] - target[:, None]).square().sum(dim=-1)
     expected = distance.amin(dim=2).mean(dim=1) + distance.amin(dim=1).mean(dim=1)
