@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+import itertools
 from typing import Any
 
 import torch
@@ -66,24 +67,22 @@ def farthest_point_sample(points: Tensor, num_samples: int, start_index: Tensor 
 
 def _sample_with_loop(points: Tensor, num_samples: int, start_index: Tensor) -> Tensor:
     """Textbook algorithm on separate x, y, z planes, all in place: one pass over the cloud for each pick."""
-    planes = [plane.contiguous() for plane in points.unbind(dim=-1)]
-    nearest = torch.full_like(planes[0], torch.inf)  # (batch_size, num_points)
-    offset, distance = torch.empty_like(nearest), torch.empty_like(nearest)
-    indices = torch.empty(points.shape[0], num_samples, dtype=torch.long, device=points.device)
-    current = start_index.to(torch.long).view(-1, 1)
-    for sample in range(num_samples):
-        indices[:, sample] = current[:, 0]
-        if sample + 1 == num_samples:
-            break
-        for axis, plane in enumerate(planes):
-            torch.sub(plane, plane.gather(1, current), out=offset)
-            if axis == 0:
-                torch.mul(offset, offset, out=distance)
-            else:
-                distance.addcmul_(offset, offset)
+    planes = points.movedim(-1, 0).contiguous()  # (3, batch_size, num_points)
+    x, y, z = planes.unbind(dim=0)
+    nearest, offset, distance = torch.full_like(x, torch.inf), torch.empty_like(x), torch.empty_like(x)
+    indices = torch.empty(num_samples, points.shape[0], 1, dtype=torch.long, device=points.device)
+    indices[0] = start_index.view(-1, 1)
+    for current, following in itertools.pairwise(indices.unbind(dim=0)):
+        picked_x, picked_y, picked_z = planes.gather(2, current.expand(3, -1, -1)).unbind(dim=0)
+        torch.sub(x, picked_x, out=offset)
+        torch.mul(offset, offset, out=distance)
+        torch.sub(y, picked_y, out=offset)
+        distance.addcmul_(offset, offset)
+        torch.sub(z, picked_z, out=offset)
+        distance.addcmul_(offset, offset)
         torch.minimum(nearest, distance, out=nearest)
-        current = nearest.argmax(dim=1, keepdim=True)
-    return indices
+        torch.argmax(nearest, dim=1, keepdim=True, out=following)
+    return indices[..., 0].T.contiguous()
 
 
 @functools.cache
