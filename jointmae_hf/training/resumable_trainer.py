@@ -1,6 +1,7 @@
 """Trainer whose resumed run is the uninterrupted one, and that can be told to stop at any step."""
 
 import logging
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 NOTHING_DUE = {"evaluate": False, "save": False}
+
+
+def _take_to_numbered_cpu(storage: Any, location: str) -> Any:
+    """Let `torch.load` take what it reads to "cpu:0", as the device of a process of gloo is called."""
+    return storage if re.fullmatch(r"cpu:\d+", location) else None
+
+
+# Needed by `transformers` 5.17 too, which without it resumes no run of several processes on CPU.
+torch.serialization.register_package(11, lambda storage: None, _take_to_numbered_cpu)
 
 
 class EvaluationStoppedError(Exception):
@@ -181,8 +191,7 @@ class ResumableTrainer(SealedTrainer):
             logger.warning("%s is of another number of processes: the same bits are not promised.", folder)
         if found is None:
             return
-        device = self.args.device if self.args.device.type != "cpu" else "cpu"  # `torch.load` knows no "cpu:0" of gloo
-        position = torch.load(found, map_location=device, weights_only=True)
+        position = torch.load(found, map_location=self.args.device, weights_only=True)
         if found == own:
             self._load_window(position["window"])
         self._earlier_seconds = position["seconds"]
