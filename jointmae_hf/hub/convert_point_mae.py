@@ -59,12 +59,19 @@ def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except OSError:
         raise
     except Exception as error:  # torch stumbles over a broken file with whatever error comes first.
-        raise ValueError(f"`path` must be a .pth file of tensors and numbers, got {path.name!r}: {error}") from error
+        reason = _reason_of(error)
+        raise ValueError(f"`path` must be a .pth file of tensors and numbers, got {path.name!r}: {reason}") from error
     for key in ("base_model", "model_state_dict"):
         if isinstance(content, dict) and key in content:
             return _tensors_of(content[key], path)
     got = sorted(content, key=str) if isinstance(content, dict) else type(content).__name__
     raise ValueError(f"`path` must hold `base_model` or `model_state_dict`, got {got} in {path.name!r}.")
+
+
+def _reason_of(error: Exception) -> str:
+    """What torch found, without its advice how to load the code in the file after all."""
+    _, is_refusal, reason = str(error).partition("WeightsUnpickler error: ")
+    return reason.strip().partition("\n")[0].partition(". Please use")[0] if is_refusal else str(error)
 
 
 def _load_tensors(path: Path) -> Any:
