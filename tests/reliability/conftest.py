@@ -27,10 +27,15 @@ ARGUMENTS = {
 }
 
 
-def torchrun(count, script, flags):
-    """Command that starts a script in some processes which work together."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    return [*launch, str(script), *(str(word) for name, value in flags.items() for word in (f"--{name}", value))]
+@pytest.fixture(scope="session")
+def torchrun():
+    """Build the command that starts a script in some processes which work together."""
+
+    def command(count, script, flags):
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+        return [*launch, str(script), *(str(word) for name, value in flags.items() for word in (f"--{name}", value))]
+
+    return command
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +55,7 @@ def config_folder(build_tiny_config, tmp_path_factory):
 
 
 @pytest.fixture
-def training(program, config_folder, tmp_path):
+def training(program, torchrun, config_folder, tmp_path):
     """Train here (`alone`) or by `torchrun` (`together`, which gives one record for each kind of batch norm)."""
 
     def alone(batch_norm="eval", **arguments):

@@ -127,11 +127,11 @@ def main(arguments: list[str] | None = None) -> int:
     def stop(*_: Any) -> None:
         raise TooSlowError
 
+    faulthandler.enable()
     signal.signal(signal.SIGPROF, stop)
     np.seterr(all="ignore")
     has_findings = False
     with tempfile.TemporaryDirectory(prefix="fuzzing-") as folder:
-        faulthandler.enable()
         bound_memory()
         for name in flags.readers or TARGETS:
             counts = fuzz(name, flags.inputs, flags.seconds, flags.seed, Path(folder))

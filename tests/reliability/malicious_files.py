@@ -171,15 +171,15 @@ def checkpoints(folder: Path, target: Path) -> dict[str, bytes]:
 
 def pickles(target: Path) -> dict[str, bytes]:
     doubled = b")" + b"2\x86" * 60
+
+    def frame(length: int) -> bytes:
+        return b"\x95" + length.to_bytes(8, "little")
+
     return {
         "code.pkl": pickle.dumps([np.zeros((4, 3)), Code(target)]),
         "length.pkl": b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"abc.",
         "memo.pkl": b"\x80\x04Nr\xff\xff\xff\x7f.",
-        "hidden.pkl": b"\x80\x04\x95"
-        + bytes([11, *[0] * 7])
-        + b"\x95"
-        + bytes([7, *[0] * 7])
-        + b"C\x07Nr\xff\xff\xff\x07..",
+        "hidden.pkl": b"\x80\x04" + frame(11) + frame(7) + b"C\x07Nr\xff\xff\xff\x07..",
         "endless.pkl": b"\x80\x02}" + doubled + b"Ns.",
     }
 

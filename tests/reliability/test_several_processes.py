@@ -108,12 +108,10 @@ def test_killed_rank_ends_the_job_which_resumes_on_one_process_or_two(training, 
 
 
 @pytest.mark.slow
-def test_signal_to_the_launcher_saves_the_step_under_way(tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(RUN_PRETRAIN)]
+def test_signal_to_the_launcher_saves_the_step_under_way(torchrun, tmp_path):
     flags = {"use_cpu": True, "output_dir": tmp_path / "run", "logging_steps": 1, "report_to": "none"}
-    words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
     with (tmp_path / "log").open("w+", encoding="utf-8") as log:
-        launcher = subprocess.Popen([*launch, *words], stdout=log, stderr=subprocess.STDOUT)
+        launcher = subprocess.Popen(torchrun(2, RUN_PRETRAIN, flags), stdout=log, stderr=subprocess.STDOUT)
         wait_for(lambda: "'loss'" in (tmp_path / "log").read_text(encoding="utf-8"), 120)
         launcher.send_signal(signal.SIGTERM)
         seconds = wait_for(lambda: launcher.poll() is not None, 60)
