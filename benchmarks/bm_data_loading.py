@@ -61,7 +61,7 @@ def consume(batches: Iterable[dict[str, Any]]) -> int:
     return sum(len(batch["points"]) for batch in batches)
 
 
-def write_corpora(folder: Path, sizes: Sizes) -> tuple[datasets.Dataset, Path, MemoryMappedClouds]:
+def write_datasets(folder: Path, sizes: Sizes) -> tuple[datasets.Dataset, Path, MemoryMappedClouds]:
     """Write the same clouds as Arrow, Parquet and numpy."""
     options = {"num_train": sizes.num_clouds, "num_validation": 0, "num_test": 0, "num_points": sizes.num_points}
     arrow = load_point_clouds("synthetic_shapes", split="train", cache_dir=folder / "cache", **options)
@@ -94,7 +94,7 @@ def run(sizes: Sizes) -> list[Measurement]:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        arrow, parquet, reference = write_corpora(folder, sizes)
+        arrow, parquet, reference = write_datasets(folder, sizes)
         # The other candidates have points and labels alone as well.
         columns = {"split": "train", "columns": ["points", "label"]}
         cached = datasets.load_dataset(str(parquet), cache_dir=str(folder / "hub"), **columns)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jointmae_hf.model.depth_projection import render_depth_maps, sample_views, turn_views
+from jointmae_hf.model.depth_projection import render_depth_maps, rotate_views, sample_views
 
 from .clouds import make_clouds
 from .measurement import Measurement, measure_in_turns, run_benchmark
@@ -46,7 +46,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
     """
     points = make_clouds(sizes.batch_size, sizes.num_points)
     noise = torch.rand(sizes.batch_size, 2, generator=torch.Generator().manual_seed(0))
-    views = turn_views(sample_views(noise, 2.0, 45.0), sizes.num_views)
+    views = rotate_views(sample_views(noise, 2.0, 45.0), sizes.num_views)
     camera = {"image_size": sizes.image_size, "focal_length": 1.6, "camera_distance": 2.0}
     modes = {
         mode: functools.partial(render_depth_maps, mode=mode, **camera) for mode in ("soft", "zbuffer", "simpleview")

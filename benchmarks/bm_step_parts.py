@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.model.depth_projection import turn_views
+from jointmae_hf.model.depth_projection import rotate_views
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.losses import reconstruction_loss_3d
 
@@ -103,7 +103,7 @@ def parts_of(model: JointMAEForPreTraining, points: Tensor) -> dict[str, Callabl
     }
     with torch.no_grad():
         outputs = model(points)
-    views = turn_views(outputs.view, config.num_views)
+    views = rotate_views(outputs.view, config.num_views)
     reconstruction = outputs.reconstructed_points.detach().clone().requires_grad_()
 
     def project_input() -> int:

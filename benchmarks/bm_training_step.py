@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
-from jointmae_hf.training import keep_freed_memory
+from jointmae_hf.training import disable_malloc_trim
 
 from .clouds import make_clouds
 from .matrix_products import MatrixProducts
@@ -53,7 +53,7 @@ def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: to
 
 def build(sizes: Sizes, device: torch.device) -> tuple[JointMAEForPreTraining, torch.optim.Optimizer, torch.Tensor]:
     """Model in training mode, optimizer and a batch."""
-    keep_freed_memory()  # as the scripts do
+    disable_malloc_trim()  # as the scripts do
     torch.manual_seed(0)
     scale = {"num_points": sizes.num_points, "image_size": sizes.image_size, "num_hidden_layers": sizes.num_layers}
     model = JointMAEForPreTraining(JointMAEConfig(**scale)).to(device).train()

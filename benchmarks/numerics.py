@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jointmae_hf.evaluation import collect_run_facts
-from jointmae_hf.model.depth_projection import render_depth_maps, sample_views, turn_views
+from jointmae_hf.model.depth_projection import render_depth_maps, rotate_views, sample_views
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import (
     bounding_sphere,
@@ -57,7 +57,7 @@ def operations(num_samples: int) -> dict[str, Callable[[Tensor], Tensor]]:
 
     def project(points: Tensor) -> Tensor:
         noise = torch.rand(len(points), 2, generator=torch.Generator().manual_seed(0)).to(points.device)
-        views = turn_views(sample_views(noise, 2.0, 45.0), 4)
+        views = rotate_views(sample_views(noise, 2.0, 45.0), 4)
         return render_depth_maps(points, views.to(points.dtype), 224, 1.6, 2.0)
 
     def carry(points: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from jointmae_hf.training import (
     ABLATIONS,
     RECIPES,
     AblationStudy,
-    CorpusArguments,
+    DatasetArguments,
     paired_gains,
     render_ablation,
     set_up_process,
@@ -54,21 +54,21 @@ class ScriptArguments:
     num_probe_train: int = field(default=2000, metadata={"help": "Most clouds that the linear SVM is fitted on."})
     num_probe_test: int = field(default=800, metadata={"help": "Most clouds that it is measured on."})
     probe_dataset: str | None = field(
-        default=None, metadata={"help": "Corpus of the linear SVM; by default that of pre-training."}
+        default=None, metadata={"help": "Dataset of the linear SVM; by default that of pre-training."}
     )
     probe_data_dir: str | None = field(default=None, metadata={"help": "Folder of its files."})
     probe_dataset_options: str = field(default="{}", metadata={"help": "Its options as JSON."})
 
-    def probe_corpus(self, corpus: CorpusArguments) -> CorpusArguments:
-        """Corpus of the linear SVM."""
+    def probe_arguments(self, dataset: DatasetArguments) -> DatasetArguments:
+        """Dataset of the linear SVM."""
         if self.probe_dataset is None and self.probe_data_dir is None:
-            return corpus
-        return CorpusArguments(self.probe_dataset, self.probe_data_dir, self.probe_dataset_options)
+            return dataset
+        return DatasetArguments(self.probe_dataset, self.probe_data_dir, self.probe_dataset_options)
 
 
-def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArguments]:
+def parse_arguments() -> tuple[ScriptArguments, DatasetArguments, TrainingArguments]:
     """Read the flags, with the recipe's values as defaults."""
-    parser = HfArgumentParser((ScriptArguments, CorpusArguments, TrainingArguments))
+    parser = HfArgumentParser((ScriptArguments, DatasetArguments, TrainingArguments))
     script, _ = HfArgumentParser(ScriptArguments).parse_args_into_dataclasses(return_remaining_strings=True)
     for name, value, known in (("table", script.table, ABLATIONS), ("recipe", script.recipe, RECIPES)):
         if value not in known:
@@ -77,28 +77,28 @@ def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArgumen
         parser.error(f"--seeds must be different numbers from 0, got {script.seeds}.")
     defaults = training_defaults(RECIPES[script.recipe]) | {"eval_strategy": "no", "save_total_limit": 1}
     parser.set_defaults(output_dir=f"outputs/ablation-{script.recipe}", report_to="none", **defaults)
-    script, corpus, training = parser.parse_args_into_dataclasses()
+    script, dataset, training = parser.parse_args_into_dataclasses()
     epochs = defaults["num_train_epochs"]
     if script.recipe == "quick" and training.max_steps < 0 and training.num_train_epochs == epochs:
         training.max_steps = QUICK_STEPS
-    return script, corpus, training
+    return script, dataset, training
 
 
-def build_study(script: ScriptArguments, corpus: CorpusArguments, training: TrainingArguments) -> AblationStudy:
+def build_study(script: ScriptArguments, dataset: DatasetArguments, training: TrainingArguments) -> AblationStudy:
     """Load the data that all rows and seeds share."""
     recipe = RECIPES[script.recipe]
-    probe = script.probe_corpus(corpus)
-    sizes = {name: setting.value for name, setting in recipe.corpus.items()}
-    with training.main_process_first(desc="building the corpora"):
-        pretraining_splits = corpus.load(seed=0, validation_share=0.05, **sizes)
-        probe_splits = pretraining_splits if probe is corpus else probe.load(seed=0, **sizes)
+    probe = script.probe_arguments(dataset)
+    sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
+    with training.main_process_first(desc="building the datasets"):
+        pretraining_splits = dataset.load(seed=0, validation_share=0.05, **sizes)
+        probe_splits = pretraining_splits if probe is dataset else probe.load(seed=0, **sizes)
     return AblationStudy(
         recipe=recipe,
         training=training,
-        corpus=pretraining_splits,
-        corpus_name=corpus.corpus_name,
-        probe_corpus=probe_splits,
-        probe_name=probe.corpus_name,
+        dataset=pretraining_splits,
+        dataset_name=dataset.dataset_name,
+        probe_dataset=probe_splits,
+        probe_name=probe.dataset_name,
         fields=json.loads(script.config_overrides),
         preset=script.model,
         num_probe_train=script.num_probe_train,
@@ -109,10 +109,10 @@ def build_study(script: ScriptArguments, corpus: CorpusArguments, training: Trai
 def main() -> None:
     """Run every row with every seed, then write the table."""
     start = time.time()
-    script, corpus, training = parse_arguments()
+    script, dataset, training = parse_arguments()
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # the last row, once, at the end
     set_up_process(training)
-    study = build_study(script, corpus, training)
+    study = build_study(script, dataset, training)
     results: list[Result] = []
     for row in ABLATIONS[script.table]:
         for seed in script.seeds:
@@ -127,7 +127,7 @@ def main() -> None:
     output_dir = Path(training.output_dir)
     settings = study.recipe.describe(training, study.config(ABLATIONS[script.table][-1]))
     facts = {"recipe": {"recipe": script.recipe, **settings, "max_steps": training.max_steps, "seed": script.seeds}}
-    facts |= {"training_data": [{"name": study.corpus_name, "num_samples": len(study.corpus["train"])}]}
+    facts |= {"training_data": [{"name": study.dataset_name, "num_samples": len(study.dataset["train"])}]}
     rendered = render_ablation(results, script.table)
     write_results(
         output_dir / f"table_{script.table}.json",

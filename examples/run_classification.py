@@ -5,7 +5,7 @@
     accelerate launch examples/run_classification.py --model outputs/mine --recipe paper --dataset modelnet40 \
         --data_dir ModelNet40 --bf16
     accelerate launch examples/run_classification.py --model outputs/mine --recipe paper --data_dir h5_files \
-        --subset OBJ_BG --augmentation rotate_up --bf16
+        --subset OBJ_BG --augmentation rotate_y --bf16
 
 Without a flag: a small model is pre-trained on embedded shapes for a minute, then fine-tuned on 400 of them, under 3
 minutes on 2 CPU cores. Reports overall and class accuracy of the last epoch and of the epoch that is best on validation,
@@ -22,16 +22,16 @@ from jointmae_hf.data import PointCloudDataset
 from jointmae_hf.evaluation import read_pre_training, render_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
-    CloudSampling,
-    CorpusArguments,
+    DatasetArguments,
     FineTuningArguments,
-    blank_result,
+    PointSampling,
     build_fine_tuning_trainer,
     build_model,
-    load_fine_tuning_corpus,
+    load_fine_tuning_dataset,
     measure_epochs,
     parse_fine_tuning_arguments,
-    save_run,
+    result_template,
+    save_fine_tuned,
     set_up_process,
 )
 
@@ -44,42 +44,42 @@ class ScriptArguments(FineTuningArguments):
         default=None, metadata={"help": "Variant of ScanObjectNN: OBJ_BG, OBJ_ONLY or PB_T50_RS."}
     )
 
-    def adjust(self, corpus: CorpusArguments) -> None:
-        """Turn `--subset` into the option of the corpus."""
+    def adjust(self, dataset_arguments: DatasetArguments) -> None:
+        """Turn `--subset` into the option of the dataset."""
         if self.subset is not None:
-            corpus.dataset = "scanobjectnn"
-            corpus.options["variant"] = self.subset.lower()
+            dataset_arguments.dataset = "scanobjectnn"
+            dataset_arguments.options["subset"] = self.subset.lower()
 
 
 def main() -> None:
     """Fine-tune, measure, and write model, results and card."""
     start = time.time()
-    script, corpus_arguments, training, recipe = parse_fine_tuning_arguments("classification", ScriptArguments)
+    script, dataset_arguments, training, recipe = parse_fine_tuning_arguments("classification", ScriptArguments)
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
-    corpus = load_fine_tuning_corpus(script, corpus_arguments, training, recipe)
-    names = corpus["train"].features["label"].names
+    splits = load_fine_tuning_dataset(script, dataset_arguments, training, recipe)
+    names = splits["train"].features["label"].names
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
     config = script.build_config(recipe, checkpoint, **labels)
-    clouds = {name: PointCloudDataset(split) for name, split in corpus.items()}
-    sampling = CloudSampling(clouds["train"], recipe, config.num_points, training.seed)
+    clouds = {name: PointCloudDataset(split) for name, split in splits.items()}
+    sampling = PointSampling(clouds["train"], recipe, config.num_points, training.seed)
     set_up_process(training)  # the weights of the head do not depend on whether a checkpoint was trained before
     model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
-    splits = clouds["train"], clouds.get("validation")
-    trainer = build_fine_tuning_trainer(model, training, sampling, *splits, sync_batch_norm=script.sync_batch_norm)
+    used = clouds["train"], clouds.get("validation")
+    trainer = build_fine_tuning_trainer(model, training, sampling, *used, sync_batch_norm=script.sync_batch_norm)
     trainer.train(training.resume_from_checkpoint)
 
     pre_training = read_pre_training(checkpoint)
-    blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)
+    blank = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
     names = ("overall_accuracy", "class_accuracy")
     results = measure_epochs(trainer, sampling, clouds[blank.split], names, blank)
     if not training.should_save:
         return
-    save_run(trainer, sampling, results, pre_training, start)
+    save_fine_tuned(trainer, sampling, results, pre_training, start)
     output_dir = Path(training.output_dir)
     (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
-    print(f"\n{render_results(results, 3 if corpus_arguments.dataset == 'scanobjectnn' else 2)}")
+    print(f"\n{render_results(results, 3 if dataset_arguments.dataset == 'scanobjectnn' else 2)}")
     print(f"model ({results[-1].selection_rule}), results and card: {output_dir}")
     if push_to_hub:
         print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")

@@ -7,7 +7,7 @@
 
 Without a flag: a small model is pre-trained on embedded shapes for a minute, then probed on folds of them, under 3
 minutes on 2 CPU cores. Folds are the published ones of `modelnet_few_shot`, or drawn by `--seed` out of any labelled
-corpus. `--classifier linear_svm` fits a linear SVM on frozen features (the default of recipe `quick`), `fine_tuning`
+dataset. `--classifier linear_svm` fits a linear SVM on frozen features (the default of recipe `quick`), `fine_tuning`
 trains the whole model (that of recipe `paper`) and reports its last epoch. Folds that were measured are kept in
 `folds.json`; a run that was interrupted goes on with the next. It leaves results, no model.
 """
@@ -75,7 +75,7 @@ def measure_fold(
 def main() -> None:
     """Measure every fold of every setting and write the results."""
     start = time.time()
-    script, corpus, training, recipe = parse_fine_tuning_arguments(
+    script, dataset_arguments, training, recipe = parse_fine_tuning_arguments(
         "few_shot", ScriptArguments, save_strategy="no", logging_strategy="no", report_to="none"
     )
     if training.push_to_hub:
@@ -85,14 +85,19 @@ def main() -> None:
         )
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
-    sizes = {name: setting.value for name, setting in recipe.corpus.items()}
-    with training.main_process_first(desc="building the corpus"):
-        is_drawn = corpus.dataset != "modelnet_few_shot"
-        splits = corpus.load(training.seed, script.validation_share, **sizes) if is_drawn else None
+    sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
+    with training.main_process_first(desc="building the dataset"):
+        is_drawn = dataset_arguments.dataset != "modelnet_few_shot"
+        splits = dataset_arguments.load(training.seed, script.validation_share, **sizes) if is_drawn else None
     is_quiet, training.disable_tqdm = training.disable_tqdm or not training.should_save, True  # one bar, over folds
     pre_training, output_dir = read_pre_training(checkpoint), Path(training.output_dir)
     described = recipe.describe(training, script.build_config(recipe, checkpoint)) | {"classifier": script.classifier}
-    run = {**described, "corpus": corpus.corpus_name, "options": corpus.options, "checkpoint": pre_training.checkpoint}
+    run = {
+        **described,
+        "dataset": dataset_arguments.dataset_name,
+        "options": dataset_arguments.options,
+        "checkpoint": pre_training.checkpoint,
+    }
     folds = MeasuredFolds(output_dir / "folds.json", run, training.should_save)
     settings = [
         (ways, shots, fold)
@@ -103,7 +108,7 @@ def main() -> None:
     for ways, shots, number in tqdm(settings, desc="folds", disable=is_quiet):
         setting = f"{ways}-way {shots}-shot"
         if folds.get(setting, number) is None:
-            fold = load_fold(corpus, splits, ways, shots, number, training.seed)
+            fold = load_fold(dataset_arguments, splits, ways, shots, number, training.seed)
             before = time.time()
             accuracy = measure_fold(script, training, recipe, checkpoint, fold)
             folds.add(setting, number, accuracy, time.time() - before)
@@ -115,7 +120,10 @@ def main() -> None:
         setting = f"{ways}-way {shots}-shot"
         mean, std = folds.mean_and_std(setting)
         sizes = {"num_train": ways * shots, "num_test": ways * NUM_TEST_SHAPES, "num_runs": script.num_folds}
-        origin = {"dataset": corpus.corpus_name, "pre_training": pre_training.describe(corpus.corpus_name)}
+        origin = {
+            "dataset": dataset_arguments.dataset_name,
+            "pre_training": pre_training.describe(dataset_arguments.dataset_name),
+        }
         split = "test" if splits is None or "test" in splits else "validation"
         protocol = f"{setting}, {script.classifier}"
         results.append(

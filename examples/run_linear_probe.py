@@ -21,8 +21,8 @@ from transformers import AutoConfig, HfArgumentParser, set_seed
 
 from jointmae_hf import JointMAEModel
 from jointmae_hf.evaluation import (
+    CheckpointProvenance,
     LeadingPoints,
-    PreTraining,
     Result,
     collect_run_facts,
     extract_features,
@@ -32,7 +32,7 @@ from jointmae_hf.evaluation import (
     render_results,
     write_results,
 )
-from jointmae_hf.training import RECIPES, CorpusArguments, demonstration_checkpoint, share_out_cores
+from jointmae_hf.training import RECIPES, DatasetArguments, demonstration_checkpoint, share_out_cores
 
 
 FAMILY_C = 0.01
@@ -41,7 +41,7 @@ CLOUDS_PER_CALL = 640
 
 @dataclass
 class ScriptArguments:
-    """Flags of this script beside those that name the corpus."""
+    """Flags of this script beside those that name the dataset."""
 
     model: list[str] | None = field(
         default=None, metadata={"help": "Checkpoints, folders or ids on the Hub; by default one that is made first."}
@@ -74,7 +74,11 @@ def features_of(model: torch.nn.Module, dataset: Dataset, script: ScriptArgument
 
 
 def probe(
-    model: torch.nn.Module, pre_training: PreTraining, splits: dict[str, Dataset], script: ScriptArguments, name: str
+    model: torch.nn.Module,
+    pre_training: CheckpointProvenance,
+    splits: dict[str, Dataset],
+    script: ScriptArguments,
+    name: str,
 ) -> list[Result]:
     """Accuracies of one encoder by both protocols; nothing in all processes but the first."""
     train, test = (features_of(model, splits[split], script) for split in ("train", "test"))
@@ -111,13 +115,13 @@ def load_split(dataset: Dataset, most: int | None, seed: int) -> Dataset:
 def main() -> None:
     """Extract features, fit SVMs, print the table and write the results."""
     start = time.time()
-    script, corpus = HfArgumentParser((ScriptArguments, CorpusArguments)).parse_args_into_dataclasses()
+    script, dataset_arguments = HfArgumentParser((ScriptArguments, DatasetArguments)).parse_args_into_dataclasses()
     state, output_dir = PartialState(cpu=not torch.accelerator.is_available()), Path(script.output_dir)
     if state.device.type == "cpu":
         share_out_cores()
     with state.local_main_process_first():
-        sizes = {option: setting.value for option, setting in RECIPES["quick"].corpus.items()}
-        splits = corpus.load(script.seed, validation_share=None, **sizes)
+        sizes = {option: setting.value for option, setting in RECIPES["quick"].dataset_sizes.items()}
+        splits = dataset_arguments.load(script.seed, validation_share=None, **sizes)
         checkpoints = script.model or [str(demonstration_checkpoint("outputs/demonstration", seed=script.seed))]
     if "test" not in splits:
         raise ValueError(f"`dataset` must have a split `test`, got {sorted(splits)}.")
@@ -128,10 +132,10 @@ def main() -> None:
     if script.from_scratch:
         set_seed(script.seed)
         untrained = JointMAEModel(AutoConfig.from_pretrained(checkpoints[0]), add_2d_branch=False)
-        results += probe(untrained, read_pre_training(None), splits, script, corpus.corpus_name)
+        results += probe(untrained, read_pre_training(None), splits, script, dataset_arguments.dataset_name)
     for checkpoint in checkpoints:
         model = JointMAEModel.from_pretrained(checkpoint, add_2d_branch=False)
-        results += probe(model, read_pre_training(checkpoint), splits, script, corpus.corpus_name)
+        results += probe(model, read_pre_training(checkpoint), splits, script, dataset_arguments.dataset_name)
     if state.is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         names = {"model": [Path(path).name for path in checkpoints], "output_dir": output_dir.name}

@@ -21,7 +21,7 @@ from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sam
 from jointmae_hf.hub import TrainingData, card_from_run, publish
 from jointmae_hf.training import (
     RECIPES,
-    CorpusArguments,
+    DatasetArguments,
     JointMAETrainer,
     PreTrainingRecipe,
     ReconstructionCallback,
@@ -56,9 +56,9 @@ class ScriptArguments:
     sync_batch_norm: bool = field(default=False, metadata={"help": "Batch norm over all GPUs instead of each alone."})
 
 
-def parse_arguments() -> tuple[ScriptArguments, CorpusArguments, TrainingArguments, PreTrainingRecipe]:
+def parse_arguments() -> tuple[ScriptArguments, DatasetArguments, TrainingArguments, PreTrainingRecipe]:
     """Read the flags, with the recipe's values as defaults."""
-    parser = HfArgumentParser((ScriptArguments, CorpusArguments, TrainingArguments))
+    parser = HfArgumentParser((ScriptArguments, DatasetArguments, TrainingArguments))
     script, _ = HfArgumentParser(ScriptArguments).parse_args_into_dataclasses(return_remaining_strings=True)
     if script.recipe not in RECIPES:
         parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
@@ -76,20 +76,20 @@ def collect_results(
     dataset: str,
     recipe: PreTrainingRecipe,
     trainer: JointMAETrainer,
-    corpus: DatasetDict,
+    splits: DatasetDict,
     losses: dict,
 ) -> list[Result]:
     """Losses on the validation split and, with labels, the linear SVM before and after pre-training."""
     seed, config = trainer.args.seed, trainer.unwrapped_model.config
-    sizes = {"num_train": len(corpus["train"]), "num_test": len(corpus["validation"])}
+    sizes = {"num_train": len(splits["train"]), "num_test": len(splits["validation"])}
     results = [
         Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
         for name, value in losses.items()
     ]
-    if "label" not in corpus["train"].features or script.num_probe_train == 0:
+    if "label" not in splits["train"].features or script.num_probe_train == 0:
         return results
     counts = (script.num_probe_train, script.num_probe_test)
-    train, test, held_out = probe_clouds(corpus, recipe, config.num_points, *counts, seed)
+    train, test, held_out = probe_clouds(splits, recipe, config.num_points, *counts, seed)
     set_seed(seed)
     models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
@@ -100,9 +100,9 @@ def collect_results(
     return results
 
 
-def draw(trainer: JointMAETrainer, corpus: DatasetDict, output_dir: Path, count: int = 5) -> None:
+def draw(trainer: JointMAETrainer, splits: DatasetDict, output_dir: Path, count: int = 5) -> None:
     """Save the paper's Fig. 5 for some held-out clouds."""
-    held_out = corpus["test" if "test" in corpus else "validation"]
+    held_out = splits["test" if "test" in splits else "validation"]
     batch = sample_clouds(held_out, count, trainer.unwrapped_model.config.num_points, trainer.args.seed)
     titles = cloud_titles(held_out, batch)
     figure = draw_reconstructions(trainer.unwrapped_model, batch["points"], titles, trainer.args.seed)
@@ -126,18 +126,18 @@ def report(results: list[Result], output_dir: Path) -> None:
 def main() -> None:
     """Train, evaluate, draw, probe and write the card."""
     start = time.time()
-    script, corpus_arguments, training, recipe = parse_arguments()
+    script, dataset_arguments, training, recipe = parse_arguments()
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
     set_up_process(training)
     overrides = json.loads(script.config_overrides)
     if script.num_points is not None:
         overrides["num_points"] = script.num_points
     config = recipe.build_config(script.model, **overrides)
-    with training.main_process_first(desc="building the corpus"):
-        sizes = {name: setting.value for name, setting in recipe.corpus.items()}
-        corpus = corpus_arguments.load(training.seed, validation_share=0.05, **sizes)
-    trainer = build_trainer(config, recipe, training, corpus, script.log_gradient_norms, script.sync_batch_norm)
-    trainer.add_callback(ReconstructionCallback.from_split(trainer, corpus["validation"]))
+    with training.main_process_first(desc="building the dataset"):
+        sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
+        splits = dataset_arguments.load(training.seed, validation_share=0.05, **sizes)
+    trainer = build_trainer(config, recipe, training, splits, script.log_gradient_norms, script.sync_batch_norm)
+    trainer.add_callback(ReconstructionCallback.from_split(trainer, splits["validation"]))
     references = trainer.measure_references()
     trainer.train(training.resume_from_checkpoint)
     losses = {name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name}
@@ -147,10 +147,10 @@ def main() -> None:
     output_dir = Path(training.output_dir)
     save_pretrained(trainer, output_dir)
     if config.use_2d_branch:
-        draw(trainer, corpus, output_dir)
-    dataset = corpus_arguments.corpus_name
-    results = collect_results(script, dataset, recipe, trainer, corpus, {**losses, **references})
-    data = TrainingData.from_split(dataset, corpus["train"])
+        draw(trainer, splits, output_dir)
+    dataset = dataset_arguments.dataset_name
+    results = collect_results(script, dataset, recipe, trainer, splits, {**losses, **references})
+    data = TrainingData.from_split(dataset, splits["train"])
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)

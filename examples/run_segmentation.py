@@ -20,18 +20,18 @@ from jointmae_hf.data import PointCloudDataset
 from jointmae_hf.evaluation import Result, read_pre_training, render_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
-    CloudSampling,
     FineTuningArguments,
+    PointSampling,
     SegmentationTrainer,
-    blank_result,
     build_fine_tuning_trainer,
     build_model,
-    load_fine_tuning_corpus,
+    load_fine_tuning_dataset,
     parse_fine_tuning_arguments,
     part_fields,
-    results_of,
-    save_run,
+    result_template,
+    save_fine_tuned,
     set_up_process,
+    to_results,
     weights_to_measure,
 )
 
@@ -58,28 +58,28 @@ def measure(trainer: SegmentationTrainer, clouds: PointCloudDataset, categories:
     results = []
     for epoch, selection_rule in weights_to_measure(trainer):
         known, metrics = replace(blank, selection_rule=selection_rule), trainer.measure(clouds)
-        results += results_of(metrics, ("instance_miou", "class_miou"), known, [*setting, epoch])
+        results += to_results(metrics, ("instance_miou", "class_miou"), known, [*setting, epoch])
         for label, category in enumerate(categories):
             if f"category_iou_{label}" in metrics:  # not every category occurs in a small split
                 value = {"category_iou": metrics[f"category_iou_{label}"]}
-                results += results_of(value, ("category_iou",), known, [category, *setting, epoch])
+                results += to_results(value, ("category_iou",), known, [category, *setting, epoch])
     return results
 
 
 def main() -> None:
     """Fine-tune, measure, and write model, results and card."""
     start = time.time()
-    script, corpus_arguments, training, recipe = parse_fine_tuning_arguments(
+    script, dataset_arguments, training, recipe = parse_fine_tuning_arguments(
         "segmentation", ScriptArguments, label_names=["part_labels", "labels"]
     )
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
     set_up_process(training)
-    fields = part_fields(str(corpus_arguments.dataset))
+    fields = part_fields(str(dataset_arguments.dataset))
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
-    corpus = load_fine_tuning_corpus(script, corpus_arguments, training, recipe)
+    splits = load_fine_tuning_dataset(script, dataset_arguments, training, recipe)
     config = script.build_config(recipe, checkpoint, **fields)
-    clouds = {name: PointCloudDataset(split) for name, split in corpus.items()}
-    sampling = CloudSampling(clouds["train"], recipe, config.num_points, training.seed, keep_order=True)
+    clouds = {name: PointCloudDataset(split) for name, split in splits.items()}
+    sampling = PointSampling(clouds["train"], recipe, config.num_points, training.seed, keep_order=True)
     set_up_process(training)  # the weights of the head do not depend on whether a checkpoint was trained before
     trainer = build_fine_tuning_trainer(
         build_model(JointMAEForPointCloudSegmentation, config, checkpoint),
@@ -94,11 +94,11 @@ def main() -> None:
     trainer.train(training.resume_from_checkpoint)
 
     pre_training = read_pre_training(checkpoint)
-    blank = blank_result(corpus, corpus_arguments.corpus_name, training.seed, pre_training)
-    results = measure(trainer, clouds[blank.split], corpus["train"].features["label"].names, blank)
+    blank = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
+    results = measure(trainer, clouds[blank.split], splits["train"].features["label"].names, blank)
     if not training.should_save:
         return
-    save_run(trainer, sampling, results, pre_training, start)
+    save_fine_tuned(trainer, sampling, results, pre_training, start)
     output_dir = Path(training.output_dir)
     (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
     print(f"\n{render_results(results, 5)}")

@@ -22,7 +22,13 @@ import numpy as np
 import torch
 from transformers import HfArgumentParser
 
-from jointmae_hf.data import SHAPE_CLASSES, PointCloudArrays, generate_shape, hold_out_clouds, read_point_cloud_arrays
+from jointmae_hf.data import (
+    SHAPE_CLASSES,
+    PointCloudTensors,
+    generate_shape,
+    hold_out_clouds,
+    read_point_cloud_tensors,
+)
 from jointmae_hf.training import (
     STUDIES,
     Deadline,
@@ -64,9 +70,9 @@ class ScriptArguments:
     work_dir: str | None = field(default=None, metadata={"help": "For checkpoints; in the output folder by default."})
 
 
-def read_splits(path: str, device: torch.device) -> dict[str, PointCloudArrays]:
+def read_splits(path: str, device: torch.device) -> dict[str, PointCloudTensors]:
     """Read clouds and hold out a tenth of train, unless the file has a validation split."""
-    splits = read_point_cloud_arrays(path)
+    splits = read_point_cloud_tensors(path)
     if "validation" not in splits:
         splits["train"], splits["validation"] = hold_out_clouds(splits["train"], 0.1)
     return {name: split.to(device) for name, split in splits.items()}
@@ -80,7 +86,7 @@ def write_embedded_shapes(path: Path, num_points: int = 128, num_clouds: int = 1
     np.savez(path, **arrays, split=(np.arange(num_clouds) // len(SHAPE_CLASSES)) % 4 == 3)
 
 
-def build_study(script: ScriptArguments, clouds: dict[str, PointCloudArrays], dataset: str) -> Study:
+def build_study(script: ScriptArguments, clouds: dict[str, PointCloudTensors], dataset: str) -> Study:
     """What all stages share."""
     is_cuda = clouds["train"].points.is_cuda
     return Study(
@@ -120,7 +126,7 @@ def main() -> None:
         if not is_finished:
             print(f"{stage.name}: the time is up; the same command goes on")
             return
-        for result in record.results_of(stage.name):
+        for result in record.to_results(stage.name):
             print(f"{stage.name}: {result.name} on {result.split} {result.value:.2f} {result.unit}", flush=True)
     print("\n".join(f"{gain.protocol} on {gain.split}: {gain.value:+.2f} {gain.unit}" for gain in record.gains()))
     shutil.rmtree(study.work_dir, ignore_errors=True)

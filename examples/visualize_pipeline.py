@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser
 
-from jointmae_hf.training import CorpusArguments, SceneArguments
+from jointmae_hf.training import DatasetArguments, VisualizationArguments
 from jointmae_hf.visualization import alignment_figure, loss_figure, pipeline_figure, save_figure, trace_pipeline
 
 
 def main() -> None:
     """Trace one forward pass and draw it."""
-    arguments, corpus = HfArgumentParser((SceneArguments, CorpusArguments)).parse_args_into_dataclasses()
-    scene = arguments.load(corpus, "cuda" if torch.cuda.is_available() else "cpu")
+    arguments, dataset = HfArgumentParser((VisualizationArguments, DatasetArguments)).parse_args_into_dataclasses()
+    scene = arguments.load(dataset, "cuda" if torch.cuda.is_available() else "cpu")
     trace = trace_pipeline(scene.model, scene.points, arguments.seed, **arguments.camera)
     figures = {
         "pipeline": pipeline_figure(trace, scene.index, scene.titles[scene.index], **arguments.camera),

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser
 
-from jointmae_hf.training import CorpusArguments, SceneArguments
+from jointmae_hf.training import DatasetArguments, VisualizationArguments
 from jointmae_hf.visualization import attention_figure, draw_reconstructions, reconstruction_page, save_figure
 
 
@@ -32,9 +32,9 @@ class ScriptArguments:
 
 def main() -> None:
     """Reconstruct, draw, write the page."""
-    parser = HfArgumentParser((ScriptArguments, SceneArguments, CorpusArguments))
-    script, arguments, corpus = parser.parse_args_into_dataclasses()
-    scene = arguments.load(corpus, "cuda" if torch.cuda.is_available() else "cpu")
+    parser = HfArgumentParser((ScriptArguments, VisualizationArguments, DatasetArguments))
+    script, arguments, dataset = parser.parse_args_into_dataclasses()
+    scene = arguments.load(dataset, "cuda" if torch.cuda.is_available() else "cpu")
     output_dir = Path(arguments.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if scene.model.config.use_2d_branch:

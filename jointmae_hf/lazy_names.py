@@ -11,7 +11,7 @@ def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[
     """Make `__getattr__` and `__dir__` of a package out of the relative imports in its `__init__.py`.
 
     The imports stand under `if TYPE_CHECKING:`, where type checkers and readers find them. So `import datasets`
-    waits until something reads a corpus, and a machine without it can train on arrays.
+    waits until something reads a dataset, and a machine without it can train on arrays.
 
     Args:
         package (`str`):

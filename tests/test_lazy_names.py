@@ -11,8 +11,8 @@ PACKAGES = ["jointmae_hf.data", "jointmae_hf.evaluation", "jointmae_hf.training"
 WITHOUT_DATASETS = """
 import sys
 sys.modules["datasets"] = None  # as if it were not installed
-from jointmae_hf.data import Compose, PointCloudCollator, PointCloudDataset, RotateUp, generate_shape
-from jointmae_hf.evaluation import FewShotFold, PreTraining, Result, linear_svm, probe_encoder
+from jointmae_hf.data import Compose, PointCloudCollator, PointCloudDataset, RandomRotateY, generate_shape
+from jointmae_hf.evaluation import FewShotFold, CheckpointProvenance, Result, linear_svm, probe_encoder
 from jointmae_hf.training import ABLATIONS, JointMAETrainer, SegmentationTrainer, build_trainer, fine_tune_fold
 import benchmarks.__main__
 """

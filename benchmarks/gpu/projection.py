@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.bm_projection import step
 from benchmarks.clouds import make_clouds
 from benchmarks.measurement import measure_in_turns, repeat_calls
-from jointmae_hf.model.depth_projection import render_depth_maps, sample_views, turn_views
+from jointmae_hf.model.depth_projection import render_depth_maps, rotate_views, sample_views
 
 from .sizes import GpuSizes, find_device
 
@@ -38,7 +38,7 @@ def measure(sizes: GpuSizes) -> dict[str, Any]:
     """
     device, batch_size = find_device(), sizes.batch_sizes[0]
     points = make_clouds(batch_size, sizes.num_points).to(device)
-    views = turn_views(sample_views(torch.rand(batch_size, 2, device=device), 2.0, 45.0), NUM_VIEWS)
+    views = rotate_views(sample_views(torch.rand(batch_size, 2, device=device), 2.0, 45.0), NUM_VIEWS)
     eager = functools.partial(render_depth_maps, image_size=sizes.image_size, mode="soft", **CAMERA)
     renderers = {"eager": eager, "compiled": torch.compile(eager, backend=sizes.compile_backend, dynamic=False)}
     passes: dict[str, Callable[..., Any]] = {"forward": forward, "forward and backward": step}

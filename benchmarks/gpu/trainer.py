@@ -12,7 +12,7 @@ from transformers import TrainerCallback, TrainingArguments
 from benchmarks.bm_training_step import build
 from benchmarks.clouds import make_clouds
 from benchmarks.measurement import Measurement, repeat_calls, wait_for
-from jointmae_hf.data import PointCloudArrays, PointCloudCollator
+from jointmae_hf.data import PointCloudCollator, PointCloudTensors
 from jointmae_hf.training import RECIPES, JointMAETrainer, training_defaults
 
 from .sizes import GpuSizes, find_device
@@ -75,7 +75,7 @@ def build_trainer(sizes: GpuSizes, clouds: Tensor, output_dir: str) -> JointMAET
     return JointMAETrainer(
         model=model,
         args=TrainingArguments(**training_defaults(recipe) | chosen),
-        train_dataset=PointCloudArrays(clouds.to(device)),
+        train_dataset=PointCloudTensors(clouds.to(device)),
         data_collator=PointCloudCollator(sizes.num_points),
         transform=recipe.build_transform(sizes.num_points, 0),
     )

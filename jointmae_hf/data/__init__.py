@@ -1,4 +1,4 @@
-"""Corpora of point clouds, augmentation and collation."""
+"""Datasets of point clouds, augmentation and collation."""
 
 from typing import TYPE_CHECKING
 
@@ -6,31 +6,31 @@ from jointmae_hf.lazy_names import lazy_names
 
 
 if TYPE_CHECKING:
+    from .builders.dataset_source import DatasetError
+    from .builders.folder import PointCloudFolder
+    from .builders.modelnet40 import ModelNet40
+    from .builders.modelnet40_names import MODELNET10_CLASSES, MODELNET40_CLASSES
+    from .builders.modelnet_few_shot import ModelNetFewShot
+    from .builders.scanobjectnn import ScanObjectNN
+    from .builders.scanobjectnn_files import SCANOBJECTNN_CLASSES
+    from .builders.shapenet55 import ShapeNet55
+    from .builders.shapenet55_files import SHAPENET55_SYNSETS
+    from .builders.shapenet_part import ShapeNetPart
+    from .builders.shapenet_part_names import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
+    from .builders.synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
     from .collator import PointCloudCollator
-    from .corpus_source import CorpusError
-    from .counter_random import RandomStream, counter_normal, counter_uniform
-    from .folder import PointCloudFolder
+    from .counter_rng import RandomStream, counter_normal, counter_uniform
     from .loading import load_point_clouds
-    from .modelnet40 import ModelNet40
-    from .modelnet40_names import MODELNET10_CLASSES, MODELNET40_CLASSES
-    from .modelnet_few_shot import ModelNetFewShot
-    from .point_cloud_arrays import PointCloudArrays, as_clouds, hold_out_clouds, read_point_cloud_arrays
     from .point_cloud_dataset import PointCloudDataset
-    from .readers import POINT_CLOUD_SUFFIXES, read_point_cloud
-    from .scanobjectnn import ScanObjectNN
-    from .scanobjectnn_files import SCANOBJECTNN_CLASSES
+    from .point_cloud_tensors import PointCloudTensors, as_clouds, hold_out_clouds, read_point_cloud_tensors
+    from .readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
     from .schema import point_cloud_features, point_cloud_table
-    from .shape_families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
-    from .shapenet55 import ShapeNet55
-    from .shapenet55_files import SHAPENET55_SYNSETS
-    from .shapenet_part import ShapeNetPart
-    from .shapenet_part_names import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS
     from .splits import hold_out, load_splits
     from .streaming import stream_batches
     from .subsampling import FarthestPointSubsample, RandomSubsample
-    from .synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
-    from .transforms import Compose, Jitter, Normalize, RandomRotate, RotateUp, ScaleAndTranslate, Transform
-    from .watched_collator import WatchedCollator
+    from .synthetic.families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
+    from .tracing_collator import TracingCollator
+    from .transforms import Compose, Jitter, Normalize, RandomRotate, RandomRotateY, ScaleAndTranslate, Transform
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
 
@@ -47,20 +47,20 @@ __all__ = [
     "SHAPE_CLASS_PARTS",
     "SHAPE_PARTS",
     "Compose",
-    "CorpusError",
+    "DatasetError",
     "FarthestPointSubsample",
     "Jitter",
     "ModelNet40",
     "ModelNetFewShot",
     "Normalize",
-    "PointCloudArrays",
     "PointCloudCollator",
     "PointCloudDataset",
     "PointCloudFolder",
+    "PointCloudTensors",
     "RandomRotate",
+    "RandomRotateY",
     "RandomStream",
     "RandomSubsample",
-    "RotateUp",
     "ScaleAndTranslate",
     "ScanObjectNN",
     "ShapeNet55",
@@ -68,8 +68,8 @@ __all__ = [
     "SyntheticShape",
     "SyntheticShapes",
     "SyntheticShapesConfig",
+    "TracingCollator",
     "Transform",
-    "WatchedCollator",
     "as_clouds",
     "counter_normal",
     "counter_uniform",
@@ -81,6 +81,6 @@ __all__ = [
     "point_cloud_features",
     "point_cloud_table",
     "read_point_cloud",
-    "read_point_cloud_arrays",
+    "read_point_cloud_tensors",
     "stream_batches",
 ]

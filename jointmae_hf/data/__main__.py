@@ -1,4 +1,4 @@
-"""The command line of the corpora: `python -m jointmae_hf.data convert NAME --output_dir OUTPUT`, and `verify FOLDER`."""
+"""The command line of the datasets: `python -m jointmae_hf.data convert NAME --output_dir OUTPUT`, and `verify FOLDER`."""
 
 import argparse
 import json
@@ -30,14 +30,14 @@ def build_parser() -> argparse.ArgumentParser:
     Returns:
         `argparse.ArgumentParser`: Parser with the commands `convert` and `verify`.
     """
-    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.data", description="Point cloud corpora.")
+    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.data", description="Point cloud datasets.")
     commands = parser.add_subparsers(dest="command", required=True)
-    convert = commands.add_parser("convert", help="write a corpus as Parquet, readable by datasets.load_dataset")
-    convert.add_argument("name", help="corpus, as in load_point_clouds")
-    convert.add_argument("--data_dir", help="folder of the corpus' files")
+    convert = commands.add_parser("convert", help="write a dataset as Parquet, readable by datasets.load_dataset")
+    convert.add_argument("name", help="dataset, as in load_point_clouds")
+    convert.add_argument("--data_dir", help="folder of the dataset's files")
     convert.add_argument("--output_dir", required=True, help="folder to write, new or empty")
-    convert.add_argument("--cache_dir", help="where the corpus is built first; by default the cache of datasets")
-    convert.add_argument("--num_proc", type=int, help="processes that build the corpus, by default one")
+    convert.add_argument("--cache_dir", help="where the dataset is built first; by default the cache of datasets")
+    convert.add_argument("--num_proc", type=int, help="processes that build the dataset, by default one")
     convert.add_argument(
         "--config",
         type=_option,
@@ -45,11 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="options of the corpus",
+        help="options of the dataset",
     )
     convert.add_argument("--push_to_hub", metavar="OWNER/NAME", help="upload the result to this data set, private")
     convert.add_argument("--public", action="store_true", help="with --push_to_hub: let everyone read the data set")
-    verify = commands.add_parser("verify", help="compare the files of a converted corpus with its checksums")
+    verify = commands.add_parser("verify", help="compare the files of a converted dataset with its checksums")
     verify.add_argument("folder", help="what convert wrote")
     return parser
 

@@ -1,11 +1,11 @@
-"""Checksums of a converted corpus in the form of `sha256sum`, which plain readers of Parquet do not have."""
+"""Checksums of a converted dataset in the form of `sha256sum`, which plain readers of Parquet do not have."""
 
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .corpus_source import CorpusError
+from jointmae_hf.data.builders.dataset_source import DatasetError
 
 
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -29,7 +29,7 @@ def write_checksums(folder: Path, paths: Sequence[Path]) -> Path:
 
 
 def verify_checksums(folder: str | os.PathLike[str]) -> list[Path]:
-    """Compare the files of a converted corpus with its checksums.
+    """Compare the files of a converted dataset with its checksums.
 
     `datasets.load_dataset` does not: it reads coordinates with a flipped bit without a word.
 
@@ -41,21 +41,21 @@ def verify_checksums(folder: str | os.PathLike[str]) -> list[Path]:
         `list[pathlib.Path]`: Files that were compared.
 
     Raises:
-        CorpusError: If there is no list, a file is missing or altered, or Parquet lies beside those listed; the message
+        DatasetError: If there is no list, a file is missing or altered, or Parquet lies beside those listed; the message
             names each of them.
     """
     folder = Path(folder)
     if not (folder / CHECKSUMS_NAME).is_file():
-        raise CorpusError(f"`folder` must hold {CHECKSUMS_NAME}, got none in {folder}. Convert the corpus again.")
+        raise DatasetError(f"`folder` must hold {CHECKSUMS_NAME}, got none in {folder}. Convert the dataset again.")
     lines = (folder / CHECKSUMS_NAME).read_text(encoding="utf-8").splitlines()
     listed = {folder / name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     broken = [f"{path} missing" for path in listed if not path.is_file()]
     broken += [f"{path} altered" for path, digest in listed.items() if path.is_file() and _sha256(path) != digest]
     broken += [f"{path} not listed" for path in sorted(folder.rglob("*.parquet")) if path not in listed]
     if broken or not listed:
-        raise CorpusError(
+        raise DatasetError(
             f"`folder` must hold the files of {CHECKSUMS_NAME} as they were written, got "
-            f"{', '.join(broken) or 'an empty list'}. Convert or download the corpus again."
+            f"{', '.join(broken) or 'an empty list'}. Convert or download the dataset again."
         )
     return list(listed)
 

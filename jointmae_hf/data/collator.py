@@ -103,6 +103,6 @@ def _common_keys(samples: Sequence[dict[str, Any]]) -> set[str]:
     missing = {"points", "index"} - keys
     if missing:
         raise ValueError(
-            f"`samples` must have {sorted(missing)}, got {sorted(keys)}. Wrap the corpus in `PointCloudDataset`."
+            f"`samples` must have {sorted(missing)}, got {sorted(keys)}. Wrap the dataset in `PointCloudDataset`."
         )
     return keys

@@ -1,4 +1,4 @@
-"""Converting a corpus to a Parquet repository that plain `datasets.load_dataset` reads, and publishing it."""
+"""Converting a dataset to a Parquet repository that plain `datasets.load_dataset` reads, and publishing it."""
 
 import os
 import tempfile
@@ -30,31 +30,31 @@ def convert_to_parquet(
     max_shard_bytes: int = MAX_SHARD_BYTES,
     **config: Any,
 ) -> Path:
-    """Write all splits of a corpus as `data/{split}-00000-of-000NN.parquet`, with a card, whole or not at all.
+    """Write all splits of a dataset as `data/{split}-00000-of-000NN.parquet`, with a card, whole or not at all.
 
     `SHA256SUMS` keeps checksums of the Parquet files, see [`verify_checksums`].
 
     Args:
         name (`str`):
-            Name of the corpus, see `load_point_clouds`.
+            Name of the dataset, see `load_point_clouds`.
         output_dir (`str` or `os.PathLike`):
             Folder to write. It must not exist or be empty, and must not lie in `data_dir`.
         data_dir (`str` or `os.PathLike`, *optional*):
-            Folder of the corpus' files.
+            Folder of the dataset's files.
         cache_dir (`str` or `os.PathLike`, *optional*):
-            Where the corpus is built first. Defaults to the cache of `datasets`.
+            Where the dataset is built first. Defaults to the cache of `datasets`.
         num_proc (`int`, *optional*):
-            Processes that build the corpus; one by default.
+            Processes that build the dataset; one by default.
         max_shard_bytes (`int`, *optional*, defaults to 500,000,000):
             Largest size of a file; only a single cloud that is larger exceeds it.
         config (`Any`, *optional*):
-            Options of the corpus.
+            Options of the dataset.
 
     Returns:
         `pathlib.Path`: `output_dir`.
 
     Raises:
-        ValueError: If `output_dir` holds something or lies in `data_dir`, `max_shard_bytes` is not positive, or the corpus
+        ValueError: If `output_dir` holds something or lies in `data_dir`, `max_shard_bytes` is not positive, or the dataset
             cannot be built.
     """
     output_dir = Path(output_dir).absolute()
@@ -71,7 +71,7 @@ def convert_to_parquet(
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     # Beside the output, so that the last step is a rename. The temporary folder itself is closed to others.
     with tempfile.TemporaryDirectory(prefix=f".{output_dir.name}.", dir=output_dir.parent) as temporary:
-        written = Path(temporary, "corpus")
+        written = Path(temporary, "dataset")
         (written / "data").mkdir(parents=True)
         paths = [path for split in splits for path in _write_split(splits[split], split, written, max_shard_bytes)]
         num_bytes = sum(path.stat().st_size for path in paths)
@@ -132,7 +132,7 @@ def _write_split(dataset: Dataset, split: str, folder: Path, max_shard_bytes: in
 
 
 def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = True, token: str | None = None) -> str:
-    """Upload a converted corpus to the Hub in one commit: after a fault it is complete or not there.
+    """Upload a converted dataset to the Hub in one commit: after a fault it is complete or not there.
 
     The files are compared with their checksums before, and these travel along. Parquet of an older upload that the new one does not have goes in the same commit. The card that travels names the
     repository; the folder is not changed.
@@ -143,7 +143,7 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = T
         repo_id (`str`):
             Data set on the Hub, `"owner/name"`, or `"name"` for your own.
         private (`bool`, *optional*, defaults to `True`):
-            Whether it must be private; few corpora may be handed on. A public one that exists is refused then.
+            Whether it must be private; few datasets may be handed on. A public one that exists is refused then.
         token (`str`, *optional*):
             Access token; by default the one you are logged in with.
 
@@ -151,13 +151,13 @@ def push_dataset(folder: str | os.PathLike[str], repo_id: str, private: bool = T
         `str`: Address of the commit.
 
     Raises:
-        ValueError: If `folder` holds no converted corpus, a file of it was altered, or the data set exists and is public against `private`.
+        ValueError: If `folder` holds no converted dataset, a file of it was altered, or the data set exists and is public against `private`.
         ConnectionError: If the Hub could not be reached several times.
     """
     folder, api = Path(folder), HfApi(token=token)
     paths = sorted(folder.glob("data/*.parquet"))
     if not (folder / "README.md").is_file() or not paths:
-        raise ValueError(f"`folder` must hold README.md and data/*.parquet, got {folder}. Convert a corpus first.")
+        raise ValueError(f"`folder` must hold README.md and data/*.parquet, got {folder}. Convert a dataset first.")
     verify_checksums(folder)
     wish: dict[str, Any] = {"repo_type": "dataset", "private": private, "exist_ok": True}
     name = try_again(lambda: api.create_repo(repo_id, **wish), f"create {repo_id}").repo_id

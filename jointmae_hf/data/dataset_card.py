@@ -1,4 +1,4 @@
-"""The card of a converted corpus: `README.md` with the data that the Hub and `datasets` read from its head."""
+"""The card of a converted dataset: `README.md` with the data that the Hub and `datasets` read from its head."""
 
 import json
 import re
@@ -17,15 +17,15 @@ _HUB_LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 def write_dataset_card(name: str, splits: Mapping[str, Dataset], options: Mapping[str, Any], num_bytes: int) -> str:
-    """Describe a corpus that lies in `data/{split}-*.parquet`.
+    """Describe a dataset that lies in `data/{split}-*.parquet`.
 
     Args:
         name (`str`):
-            Name of the corpus.
+            Name of the dataset.
         splits (`Mapping[str, datasets.Dataset]`):
             All splits, with equal features; licence and source are taken from their `info`.
         options (`Mapping[str, Any]`):
-            Options that the corpus was built with.
+            Options that the dataset was built with.
         num_bytes (`int`):
             Size of all files.
 

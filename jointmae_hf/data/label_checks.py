@@ -1,4 +1,4 @@
-"""What the readers of labelled corpora share: checks of class and part labels, and of lists of class names."""
+"""What the readers of labelled datasets share: checks of class and part labels, and of lists of class names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def check_labels(labels: np.ndarray, num_classes: int, path: Path) -> list[int]:
-    """Check that labels are those of a corpus.
+    """Check that labels are those of a dataset.
 
     Args:
         labels (`np.ndarray` of shape `(num_clouds,)`):
@@ -33,7 +33,7 @@ def check_labels(labels: np.ndarray, num_classes: int, path: Path) -> list[int]:
 
 
 def check_class_list(path: Path, class_names: Sequence[str]) -> None:
-    """Compare the list of classes in an archive, where there is one, with the classes of the corpus.
+    """Compare the list of classes in an archive, where there is one, with the classes of the dataset.
 
     Args:
         path (`pathlib.Path`):
@@ -48,4 +48,4 @@ def check_class_list(path: Path, class_names: Sequence[str]) -> None:
         return
     found = path.read_text(encoding="utf-8", errors="replace").split()
     if found != list(class_names):
-        raise ValueError(f"`{path}` must list the {len(class_names)} classes of the corpus in order, got {found}.")
+        raise ValueError(f"`{path}` must list the {len(class_names)} classes of the dataset in order, got {found}.")

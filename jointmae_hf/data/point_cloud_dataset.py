@@ -1,4 +1,4 @@
-"""Fast samples for a torch `DataLoader`: views over the Arrow columns of a corpus, nothing is decoded."""
+"""Fast samples for a torch `DataLoader`: views over the Arrow columns of a dataset, nothing is decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from .point_cloud_arrays import PointCloudArrays
+    from .point_cloud_tensors import PointCloudTensors
 
 
 def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -48,13 +48,13 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
     """Some samples of a `PointCloudDataset`, made one by one when they are asked for, or all at once by `stack`.
 
     Args:
-        dataset (`PointCloudDataset` or [`PointCloudArrays`]):
+        dataset (`PointCloudDataset` or [`PointCloudTensors`]):
             Where they are from.
         indices (`Sequence[int]`):
             Their positions in it.
     """
 
-    def __init__(self, dataset: PointCloudDataset | PointCloudArrays, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: PointCloudDataset | PointCloudTensors, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:
@@ -65,22 +65,22 @@ class PointCloudSamples(Sequence[dict[str, Any]]):
         return self.dataset[self.indices[number]]
 
     def stack(self) -> dict[str, Any]:
-        """Copy all samples into one array for each key. All clouds of the corpus must have `dataset.num_points`.
+        """Copy all samples into one array for each key. All clouds of the dataset must have `dataset.num_points`.
 
         Returns:
             `dict[str, np.ndarray or torch.Tensor]`: The keys of a sample, each with a leading dimension `batch_size`, in their types.
 
         Raises:
             IndexError: If a position lies outside the dataset.
-            ValueError: If the clouds of the corpus differ in size.
+            ValueError: If the clouds of the dataset differ in size.
         """
         return self.dataset._stack(np.asarray(self.indices, dtype=np.int64))
 
 
 class PointCloudDataset(torch.utils.data.Dataset):
-    """A corpus as a map-style torch dataset of numpy views.
+    """A dataset as a map-style torch dataset of numpy views.
 
-    A sample holds `points` (float32 of shape `(num_points, 3)`), `index` (its position, which seeds its random numbers), `labels` if the corpus has classes and `part_labels` (`(num_points,)`) if it has parts. The arrays are read-only
+    A sample holds `points` (float32 of shape `(num_points, 3)`), `index` (its position, which seeds its random numbers), `labels` if the dataset has classes and `part_labels` (`(num_points,)`) if it has parts. The arrays are read-only
     views of the memory-mapped file; `PointCloudCollator` copies them into a batch. With `transformers.Trainer`, set
     `remove_unused_columns=False`, or `index` is taken out.
 
@@ -125,7 +125,7 @@ class PointCloudDataset(torch.utils.data.Dataset):
 
     @property
     def files(self) -> list[str]:
-        """`list[str]`: Arrow files that the samples are read from; none of a corpus in memory."""
+        """`list[str]`: Arrow files that the samples are read from; none of a dataset in memory."""
         return [str(file["filename"]) for file in self.dataset.cache_files]
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class PointCloudDataset(torch.utils.data.Dataset):
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
-        # The views would be pickled as copies of the corpus; the dataset is pickled as the paths of its files.
+        # The views would be pickled as copies of the dataset; the dataset is pickled as the paths of its files.
         return {"dataset": self.dataset, "first_index": self.first_index}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

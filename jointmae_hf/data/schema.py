@@ -1,13 +1,13 @@
-"""The columns of every point cloud corpus, and how they are written to Arrow.
+"""The columns of every point cloud dataset, and how they are written to Arrow.
 
 | column | type | meaning |
 |---|---|---|
 | `points` | `Array2D((num_points or None, 3), "float32")` | xyz of one cloud |
-| `normals` | as `points` | normal of every point, if the corpus has normals |
-| `label` | `ClassLabel` | class of the cloud, if the corpus has classes |
-| `part_labels` | `List(Value("uint8"))` | part of every point, if the corpus has parts |
-| `is_background` | `List(Value("bool"))` | whether a point lies beside the object, if the corpus is cut from scans |
-| `synset` | `Value("string")` | WordNet offset of the class, if the corpus has synsets |
+| `normals` | as `points` | normal of every point, if the dataset has normals |
+| `label` | `ClassLabel` | class of the cloud, if the dataset has classes |
+| `part_labels` | `List(Value("uint8"))` | part of every point, if the dataset has parts |
+| `is_background` | `List(Value("bool"))` | whether a point lies beside the object, if the dataset is cut from scans |
+| `synset` | `Value("string")` | WordNet offset of the class, if the dataset has synsets |
 | `id` | `Value("string")` | name that finds the cloud again in its source, with the synset where there is one |
 """
 
@@ -26,7 +26,7 @@ def point_cloud_features(
     has_background: bool = False,
     has_synset: bool = False,
 ) -> Features:
-    """Describe the columns of a corpus.
+    """Describe the columns of a dataset.
 
     Args:
         num_points (`int`, *optional*):

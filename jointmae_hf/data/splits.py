@@ -1,4 +1,4 @@
-"""Train, validation and test of a corpus for the scripts: what is chosen is chosen on `validation`, never on `test`."""
+"""Train, validation and test of a dataset for the scripts: what is chosen is chosen on `validation`, never on `test`."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ def load_splits(
     num_proc: int | None = None,
     **config: Any,
 ) -> DatasetDict:
-    """Load a corpus and hold out a validation part of `train` where the corpus has none.
+    """Load a dataset and hold out a validation part of `train` where the dataset has none.
 
-    Most corpora of the field come without a validation split, and papers choose their epoch on `test`. Here `test` stays
+    Most datasets of the field come without a validation split, and papers choose their epoch on `test`. Here `test` stays
     untouched. The part is drawn class by class where there are classes, so that each keeps its share.
 
     Args:
         name (`str`):
-            Name of a corpus, see [`load_point_clouds`].
+            Name of a dataset, see [`load_point_clouds`].
         data_dir (`str` or `pathlib.Path`, *optional*):
             Folder of its files.
         validation_share (`float`, *optional*, defaults to 0.1):
@@ -37,10 +37,10 @@ def load_splits(
         num_proc (`int`, *optional*):
             As in [`load_point_clouds`].
         config (`Any`, *optional*):
-            Options of the corpus.
+            Options of the dataset.
 
     Returns:
-        `datasets.DatasetDict`: `train`, `validation` and, where the corpus has one, `test`, with its other splits.
+        `datasets.DatasetDict`: `train`, `validation` and, where the dataset has one, `test`, with its other splits.
 
     Raises:
         ValueError: If an argument breaks its rule, there is no `train`, or it is too small to be divided.
@@ -51,7 +51,7 @@ def load_splits(
         raise ValueError(f"`seed` must not be negative, got {seed}.")
     splits = load_point_clouds(name, data_dir, cache_dir=cache_dir, num_proc=num_proc, **config)
     if "train" not in splits:
-        raise ValueError(f"`name` must be a corpus with a split `train`, got {name!r} with {sorted(splits)}.")
+        raise ValueError(f"`name` must be a dataset with a split `train`, got {name!r} with {sorted(splits)}.")
     if "validation" in splits:
         return splits
     train, validation = hold_out(splits["train"], validation_share, seed)

@@ -1,4 +1,4 @@
-"""Batches of a corpus that is streamed from Parquet, without decoding a number in Python."""
+"""Batches of a dataset that is streamed from Parquet, without decoding a number in Python."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def stream_batches(
 
     Args:
         stream (`datasets.IterableDataset`):
-            From `datasets.load_dataset(..., streaming=True)` on a converted corpus, also after `shuffle` or `skip`.
+            From `datasets.load_dataset(..., streaming=True)` on a converted dataset, also after `shuffle` or `skip`.
         batch_size (`int`):
             Clouds of a batch; the last one may have fewer.
         collator (`PointCloudCollator`, *optional*):

@@ -6,7 +6,7 @@ from torch import Tensor
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import gather_points
 
-from .counter_random import RandomStream, counter_uniform
+from .counter_rng import RandomStream, counter_uniform
 from .transforms import check_batch
 
 

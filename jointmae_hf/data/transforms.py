@@ -1,7 +1,7 @@
 """Augmentations of a batch of clouds, on the device of the points.
 
 Each takes `(points, *, epoch, index)` and returns new points. What it draws depends on its `seed`, on `epoch` and on the
-sample's `index` alone, see `counter_random`; give two transforms of one kind different seeds, and so `RotateUp` and
+sample's `index` alone, see `counter_rng`; give two transforms of one kind different seeds, and so `RandomRotateY` and
 `RandomRotate`, which share a stream.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jointmae_hf.model.point_ops import bounding_sphere
 
-from .counter_random import RandomStream, counter_normal, counter_uniform
+from .counter_rng import RandomStream, counter_normal, counter_uniform
 
 
 class Transform(Protocol):
@@ -101,7 +101,7 @@ class ScaleAndTranslate:
         return f"ScaleAndTranslate(low={self.low}, high={self.high}, shift={self.shift}, seed={self.seed})"
 
 
-class RotateUp:
+class RandomRotateY:
     """Turn about the up axis y by an angle from the full circle.
 
     Args:
@@ -121,7 +121,7 @@ class RotateUp:
         return torch.stack([cosine * x + sine * z, y, cosine * z - sine * x], dim=-1)
 
     def __repr__(self) -> str:
-        return f"RotateUp(seed={self.seed})"
+        return f"RandomRotateY(seed={self.seed})"
 
 
 class RandomRotate:

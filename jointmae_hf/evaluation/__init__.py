@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
     from .linear_probe import C_GRID, LinearProbeResult, linear_svm
     from .metrics import class_accuracies, classification_metrics, mean_class_accuracy, overall_accuracy
-    from .paper_figures import PAPER_FIGURES, PaperFigure, paper_figure
-    from .pre_training import PreTraining, read_pre_training
+    from .paper_numbers import PAPER_FIGURES, PaperFigure, paper_figure
+    from .pre_training import CheckpointProvenance, read_pre_training
     from .probing import LeadingPoints, probe_encoder, sample_clouds
     from .results import Result, collect_run_facts, num_cores, read_results, write_results
     from .segmentation_metrics import SegmentationScores, segmentation_scores, shape_iou
@@ -27,6 +27,7 @@ __all__ = [
     "NUM_TEST_SHAPES",
     "PAPER_FIGURES",
     "POOLINGS",
+    "CheckpointProvenance",
     "FewShotFold",
     "FewShotSplit",
     "LeadingPoints",
@@ -34,7 +35,6 @@ __all__ = [
     "PaperFigure",
     "PartIoU",
     "PointCloudAccuracy",
-    "PreTraining",
     "Result",
     "SegmentationScores",
     "Voting",

@@ -1,4 +1,4 @@
-"""Few-shot classification: folds of N ways and K shots out of a labelled corpus."""
+"""Few-shot classification: folds of N ways and K shots out of a labelled dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jointmae_hf.data import PointCloudArrays, as_clouds
+from jointmae_hf.data import PointCloudTensors, as_clouds
 
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ class FewShotSplit(torch.utils.data.Dataset):
     """Clouds of a fold with labels counted from 0, as `PointCloudCollator` and `extract_features` read them.
 
     Args:
-        dataset (`datasets.Dataset` or [`PointCloudArrays`]):
-            Clouds of the fold with their labels in the corpus.
+        dataset (`datasets.Dataset` or [`PointCloudTensors`]):
+            Clouds of the fold with their labels in the dataset.
         classes (`Sequence[int]`):
-            Labels in the corpus in the order of those in the fold.
+            Labels in the dataset in the order of those in the fold.
     """
 
-    def __init__(self, dataset: Dataset | PointCloudArrays, classes: Sequence[int]) -> None:
+    def __init__(self, dataset: Dataset | PointCloudTensors, classes: Sequence[int]) -> None:
         self.clouds = as_clouds(dataset)
         self.classes = tuple(int(label) for label in classes)
         self.num_points, self.files = self.clouds.num_points, self.clouds.files
@@ -83,8 +83,8 @@ def as_fold(train: Dataset, test: Dataset) -> FewShotFold:
 
 
 def draw_fold(
-    train: Dataset | PointCloudArrays,
-    test: Dataset | PointCloudArrays,
+    train: Dataset | PointCloudTensors,
+    test: Dataset | PointCloudTensors,
     num_ways: int,
     num_shots: int,
     fold: int,
@@ -145,9 +145,9 @@ def draw_fold(
     )
 
 
-def _labels_and_names(name: str, split: Dataset | PointCloudArrays) -> tuple[np.ndarray, list[str]]:
+def _labels_and_names(name: str, split: Dataset | PointCloudTensors) -> tuple[np.ndarray, list[str]]:
     """Labels of a split and the names of its classes, which are numbers where it lies in memory."""
-    if isinstance(split, PointCloudArrays):
+    if isinstance(split, PointCloudTensors):
         if split.labels is None:
             raise ValueError(f"`{name}` must have labels, got none.")
         labels = split.labels.cpu().numpy()

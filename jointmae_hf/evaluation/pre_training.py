@@ -9,14 +9,14 @@ from transformers.utils import cached_file
 
 
 @dataclass(frozen=True)
-class PreTraining:
+class CheckpointProvenance:
     """How weights came about before they were measured.
 
     Args:
         method (`str`):
             `"from scratch"`, `"3D only"` or `"Joint-MAE"`: the rows of our tables.
         datasets (`tuple[str, ...]`):
-            Corpora whose train split the weights have seen; empty where the checkpoint does not tell.
+            Datasets whose train split the weights have seen; empty where the checkpoint does not tell.
         checkpoint (`str`, *optional*):
             Name of the checkpoint, without the path of this machine.
     """
@@ -26,11 +26,11 @@ class PreTraining:
     checkpoint: str | None = None
 
     def is_in_domain(self, dataset: str) -> bool:
-        """Whether the weights have seen the train split of the corpus that they are measured on.
+        """Whether the weights have seen the train split of the dataset that they are measured on.
 
         Args:
             dataset (`str`):
-                Name of the corpus.
+                Name of the dataset.
 
         Returns:
             `bool`: Such a result must not stand in the paper's row, whose models have seen ShapeNet alone.
@@ -42,7 +42,7 @@ class PreTraining:
 
         Args:
             dataset (`str`):
-                Name of the corpus that they are measured on.
+                Name of the dataset that they are measured on.
 
         Returns:
             `str`: Such as `"Joint-MAE on modelnet40 (in-domain)"`.
@@ -53,7 +53,7 @@ class PreTraining:
         return f"{self.method} on {seen or 'data that the checkpoint does not name'}"
 
 
-def read_pre_training(checkpoint: str | os.PathLike[str] | None) -> PreTraining:
+def read_pre_training(checkpoint: str | os.PathLike[str] | None) -> CheckpointProvenance:
     """Read from a checkpoint how it was pre-trained: `config.json` tells the method, `results.json` the data.
 
     Args:
@@ -61,17 +61,17 @@ def read_pre_training(checkpoint: str | os.PathLike[str] | None) -> PreTraining:
             Folder or id on the Hub; `None` for random weights.
 
     Returns:
-        `PreTraining`: What is known.
+        `CheckpointProvenance`: What is known.
 
     Raises:
         FileNotFoundError: If the checkpoint has no configuration.
         OSError: If there is no such checkpoint.
     """
     if checkpoint is None:
-        return PreTraining("from scratch")
+        return CheckpointProvenance("from scratch")
     config = _read_json(checkpoint, "config.json")
     run = _read_json(checkpoint, "results.json", is_needed=False).get("run", {})
-    return PreTraining(
+    return CheckpointProvenance(
         method="Joint-MAE" if config.get("use_2d_branch", True) else "3D only",
         datasets=tuple(data["name"] for data in run.get("training_data", [])),
         checkpoint=os.path.basename(os.path.abspath(checkpoint)) if os.path.isdir(checkpoint) else str(checkpoint),

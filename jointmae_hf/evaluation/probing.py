@@ -1,4 +1,4 @@
-"""Linear probe of an encoder on clouds of a corpus: draw the clouds, extract features, fit the SVM."""
+"""Linear probe of an encoder on clouds of a dataset: draw the clouds, extract features, fit the SVM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sample_clouds(
 
     Args:
         dataset (`datasets.Dataset`):
-            A split of a corpus, see [`load_point_clouds`].
+            A split of a dataset, see [`load_point_clouds`].
         max_clouds (`int`):
             Clouds to take, fewer if the split is smaller.
         num_points (`int`):
@@ -36,7 +36,7 @@ def sample_clouds(
             Applied after normalisation, such as a random rotation.
 
     Returns:
-        `dict[str, torch.Tensor]`: `points` `(num_clouds, num_points, 3)`, `index` `(num_clouds,)` and, if the corpus has
+        `dict[str, torch.Tensor]`: `points` `(num_clouds, num_points, 3)`, `index` `(num_clouds,)` and, if the dataset has
         them, `labels` `(num_clouds,)`.
 
     Raises:
@@ -59,7 +59,7 @@ class LeadingPoints(Sequence[dict[str, Any]]):
 
     Args:
         dataset (`datasets.Dataset`):
-            A split of a corpus.
+            A split of a dataset.
         num_points (`int`):
             Points to take of each cloud.
 
@@ -76,7 +76,7 @@ class LeadingPoints(Sequence[dict[str, Any]]):
         return len(self._clouds)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return one sample with `points` `(num_points, 3)` and, where the corpus has them, `labels`."""
+        """Return one sample with `points` `(num_points, 3)` and, where the dataset has them, `labels`."""
         sample = self._clouds[index]
         points = torch.from_numpy(sample["points"][: self._num_points].copy())[None]
         if points.shape[1] < self._num_points:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .paper_figures import paper_figure
+from .paper_numbers import paper_figure
 from .results import Result
 
 
@@ -21,7 +21,7 @@ PAPER_COLUMNS: dict[tuple[int, str], tuple[str, str, str | None]] = {
     (5, "class mIoU"): ("class_miou", "shapenet_part", None),
     (5, "instance mIoU"): ("instance_miou", "shapenet_part", None),
 }
-"""Column of a table of the paper to the name, the corpus and the start of the protocol of our result beside it."""
+"""Column of a table of the paper to the name, the dataset and the start of the protocol of our result beside it."""
 
 OFFICIAL_TEST_SIZES = {
     "modelnet40": (2468,),
@@ -81,7 +81,7 @@ def paper_value(result: Result, table: int | None = None) -> float | None:
 
     Returns:
         `float`, *optional*: In percent; `None` where the paper has none, for a part of the test split, and for weights
-        that were pre-trained on the corpus that they are measured on.
+        that were pre-trained on the dataset that they are measured on.
     """
     method, _, rest = (result.pre_training or "").partition(" on ")
     is_whole = result.num_test in OFFICIAL_TEST_SIZES.get(result.dataset, (result.num_test,))

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from jointmae_hf.data.point_checks import check_expansion
-from jointmae_hf.data.restricted_pickle import torch_stand_ins
+from jointmae_hf.data.readers.safe_pickle import torch_stand_ins
+from jointmae_hf.data.readers.validation import check_expansion
 from jointmae_hf.model import (
     JointMAEFeatureExtractor,
     JointMAEForPointCloudClassification,

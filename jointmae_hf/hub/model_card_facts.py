@@ -57,11 +57,11 @@ class TrainingData:
 
     @classmethod
     def from_split(cls, name: str, split: Dataset) -> "TrainingData":
-        """Describe the split of a corpus that was trained on, with the terms that the corpus knows.
+        """Describe the split of a dataset that was trained on, with the terms that the dataset knows.
 
         Args:
             name (`str`):
-                Of the corpus.
+                Of the dataset.
             split (`datasets.Dataset`):
                 See [`load_point_clouds`].
 

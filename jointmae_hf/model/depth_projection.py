@@ -59,7 +59,7 @@ def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor
     return view_from_angles(azimuth, elevation, distance)
 
 
-def turn_views(view: Tensor, num_views: int) -> Tensor:
+def rotate_views(view: Tensor, num_views: int) -> Tensor:
     """Turn each pose about the up axis in equal steps of its azimuth; the first is the pose itself.
 
     Args:

@@ -34,7 +34,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_jointmae import JointMAEConfig
-from .depth_projection import patch_index, render_colors, render_depth_maps, sample_views, turn_views
+from .depth_projection import patch_index, render_colors, render_depth_maps, rotate_views, sample_views
 from .farthest_point_sampling import farthest_point_sample
 from .losses import (
     ReconstructionTargets,
@@ -1026,7 +1026,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         if self.config.loss_3d_2d_weight == 0:
             return loss_3d, loss_2d, None
         # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours turn about the up axis.
-        views = turn_views(view.to(assembled.dtype), self.config.num_views)
+        views = rotate_views(view.to(assembled.dtype), self.config.num_views)
         predicted_maps = self.project(assembled, views, bounding_sphere(targets.points))
         target_maps = targets.depth_maps
         # CODEPATH: Table 8, last row, compares coloured maps.
@@ -1059,7 +1059,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # CODEPATH: Table 8, first row, needs no view but that of I.
         num_views = 1 if self.config.loss_3d_2d_weight == 0 else self.config.num_views
         with torch.no_grad():
-            return self.project(points, turn_views(view.to(points.dtype), num_views))
+            return self.project(points, rotate_views(view.to(points.dtype), num_views))
 
     def _reconstruction_targets(
         self, points: Tensor, centers: Tensor, depth_maps: Tensor | None

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from .finetuning_arguments import FineTuningArguments, build_model, parse_fine_tuning_arguments
     from .finetuning_few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
     from .finetuning_parts import part_fields
-    from .finetuning_recipes import FINE_TUNING_RECIPES, CloudSampling, FineTuningRecipe, choose_recipe
+    from .finetuning_recipes import FINE_TUNING_RECIPES, FineTuningRecipe, PointSampling, choose_recipe
     from .finetuning_run import (
-        blank_result,
         build_fine_tuning_trainer,
-        load_fine_tuning_corpus,
+        load_fine_tuning_dataset,
         measure_epochs,
-        results_of,
-        save_run,
+        result_template,
+        save_fine_tuned,
+        to_results,
         weights_to_measure,
         write_fine_tuning_results,
     )
     from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
-    from .host_memory import keep_freed_memory
+    from .host_memory import disable_malloc_trim
+    from .non_finite_check import NonFiniteCheck, NonFiniteError
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
     from .pretraining_run import build_trainer, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
@@ -37,15 +38,14 @@ if TYPE_CHECKING:
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
     from .reconstruction_callback import ReconstructionCallback
     from .resumable_trainer import ResumableTrainer
-    from .scene_arguments import Scene, SceneArguments
-    from .script_arguments import CorpusArguments, cloud_titles, default_tracker, set_up_process
+    from .script_arguments import DatasetArguments, cloud_titles, default_tracker, set_up_process
     from .sealed_trainer import SealedTrainer
-    from .step_guard import NonFiniteError, StepGuard
     from .study_clock import Deadline, StopAtDeadline, measure_steps_per_minute
     from .study_finetuning import part_fields_of_clouds, run_fine_tuning, training_of_stage
     from .study_pretraining import Study, balanced_weights, export_weights, find_steps_per_minute
     from .study_record import StudyRecord
     from .study_stages import STUDIES, FineTuningStage, PreTrainingStage
+    from .visualization_arguments import VisualizationArguments, VisualizationInputs
     from .watched_trainer import WatchedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
@@ -63,8 +63,7 @@ __all__ = [
     "AblationStudy",
     "CheckpointError",
     "ClassificationTrainer",
-    "CloudSampling",
-    "CorpusArguments",
+    "DatasetArguments",
     "Deadline",
     "FineTuningArguments",
     "FineTuningRecipe",
@@ -72,25 +71,25 @@ __all__ = [
     "JointMAETrainer",
     "LossProgressCallback",
     "MeasuredFolds",
+    "NonFiniteCheck",
     "NonFiniteError",
     "PointCloudTrainer",
+    "PointSampling",
     "PreTrainingRecipe",
     "PreTrainingStage",
     "Recipe",
     "ReconstructionCallback",
     "ResumableTrainer",
-    "Scene",
-    "SceneArguments",
     "SealedTrainer",
     "SegmentationTrainer",
     "Setting",
-    "StepGuard",
     "StopAtDeadline",
     "Study",
     "StudyRecord",
+    "VisualizationArguments",
+    "VisualizationInputs",
     "WatchedTrainer",
     "balanced_weights",
-    "blank_result",
     "build_fine_tuning_trainer",
     "build_model",
     "build_trainer",
@@ -99,14 +98,14 @@ __all__ = [
     "cloud_titles",
     "default_tracker",
     "demonstration_checkpoint",
+    "disable_malloc_trim",
     "encoder_gradient_norms",
     "export_weights",
     "find_last_checkpoint",
     "find_steps_per_minute",
     "fine_tune_fold",
-    "keep_freed_memory",
     "list_checkpoints",
-    "load_fine_tuning_corpus",
+    "load_fine_tuning_dataset",
     "load_fold",
     "measure_epochs",
     "measure_steps_per_minute",
@@ -120,14 +119,15 @@ __all__ = [
     "reference_losses",
     "render_ablation",
     "requested_processes",
-    "results_of",
+    "result_template",
     "run_fine_tuning",
+    "save_fine_tuned",
     "save_pretrained",
-    "save_run",
     "seal_checkpoint",
     "set_up_process",
     "share_out_cores",
     "synchronize_batch_norm",
+    "to_results",
     "training_defaults",
     "training_of_stage",
     "verify_checkpoint",

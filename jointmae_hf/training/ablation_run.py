@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, probe_encoder, read_results, write_results
+from jointmae_hf.evaluation import (
+    CheckpointProvenance,
+    Result,
+    collect_run_facts,
+    probe_encoder,
+    read_results,
+    write_results,
+)
 from jointmae_hf.model import JointMAEConfig
 
 from .ablations import Ablation, fit_recipe
@@ -37,11 +44,11 @@ class AblationStudy:
             How every row is pre-trained.
         training (`transformers.TrainingArguments`):
             Of every row; `output_dir` holds one folder for each row and seed.
-        corpus (`datasets.DatasetDict`):
+        dataset (`datasets.DatasetDict`):
             Splits `train` and `validation` to pre-train on.
-        corpus_name (`str`):
+        dataset_name (`str`):
             Its name.
-        probe_corpus (`datasets.DatasetDict`):
+        probe_dataset (`datasets.DatasetDict`):
             Labelled splits that the linear SVM is fitted and measured on.
         probe_name (`str`):
             Its name.
@@ -57,9 +64,9 @@ class AblationStudy:
 
     recipe: PreTrainingRecipe
     training: TrainingArguments
-    corpus: DatasetDict
-    corpus_name: str
-    probe_corpus: DatasetDict
+    splits: DatasetDict
+    dataset_name: str
+    probe_dataset: DatasetDict
     probe_name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
@@ -97,7 +104,7 @@ class AblationStudy:
             "config": config.to_diff_dict(),
             "training": self.recipe.describe(self.training, config)
             | {"max_steps": self.training.max_steps, "seed": 0},
-            "data": [self.corpus_name, len(self.corpus["train"]), self.probe_name, len(self.probe_corpus["train"])],
+            "data": [self.dataset_name, len(self.splits["train"]), self.probe_name, len(self.probe_dataset["train"])],
             "probe": [self.num_probe_train, self.num_probe_test],
             "is_pretrained": ablation.is_pretrained,
         }
@@ -133,7 +140,7 @@ class AblationStudy:
         training = copy.copy(self.training)
         training.output_dir, training.seed = str(folder), seed
         set_seed(seed)
-        trainer = build_trainer(self.config(ablation), self.recipe, training, self.corpus)
+        trainer = build_trainer(self.config(ablation), self.recipe, training, self.splits)
         losses = {}
         if ablation.is_pretrained:
             trainer.train(resume_from_checkpoint=bool(list_checkpoints(folder)))
@@ -149,11 +156,11 @@ class AblationStudy:
     def _probe(self, trainer: JointMAETrainer, ablation: Ablation, seed: int) -> Result:
         """Linear SVM on frozen features, C by cross-validation on the train split."""
         model, sizes = trainer.unwrapped_model, (self.num_probe_train, self.num_probe_test)
-        train, test, split = probe_clouds(self.probe_corpus, self.recipe, model.config.num_points, *sizes, seed)
+        train, test, split = probe_clouds(self.probe_dataset, self.recipe, model.config.num_points, *sizes, seed)
         measured = probe_encoder(model.jointmae, train, test, device=trainer.args.device)
         method = "Joint-MAE" if model.config.use_2d_branch else "3D only"
         training = f"last epoch, {trainer.state.global_step} steps" if ablation.is_pretrained else "no training"
-        seen = PreTraining(method if ablation.is_pretrained else "from scratch", (self.corpus_name,))
+        seen = CheckpointProvenance(method if ablation.is_pretrained else "from scratch", (self.dataset_name,))
         return Result(
             name="linear_svm",
             value=100 * measured.accuracy,
@@ -169,13 +176,15 @@ class AblationStudy:
 
     def _loss_results(self, losses: Mapping[str, float], seed: int) -> list[Result]:
         """Losses on the validation split: what a row had to learn differs, so they are no measure between rows."""
-        num_train, num_test = len(self.corpus["train"]), len(self.corpus["validation"])
-        facts = ("squared units", "validation", "last epoch", seed, num_train, num_test, self.corpus_name)
+        num_train, num_test = len(self.splits["train"]), len(self.splits["validation"])
+        facts = ("squared units", "validation", "last epoch", seed, num_train, num_test, self.dataset_name)
         return [Result(name, value, *facts) for name, value in losses.items()]
 
     def _facts(self, trainer: JointMAETrainer, ablation: Ablation, seconds: float) -> dict[str, Any]:
         """What one needs to train the row again."""
         settings = self.recipe.describe(trainer.args, trainer.unwrapped_model.config)
-        data = [{"name": self.corpus_name, "num_samples": len(self.corpus["train"])}] if ablation.is_pretrained else []
+        data = (
+            [{"name": self.dataset_name, "num_samples": len(self.splits["train"])}] if ablation.is_pretrained else []
+        )
         steps = {"steps": trainer.state.global_step, "ablation": dict(ablation.overrides)}
         return collect_run_facts(seconds) | {"recipe": {**settings, **steps}, "training_data": data}

@@ -42,8 +42,10 @@ def demonstration_checkpoint(
         return output_dir
     set_seed(seed)
     config = QUICK.build_config(use_2d_branch=use_2d_branch)
-    corpus = load_point_clouds("synthetic_shapes", **{name: setting.value for name, setting in QUICK.corpus.items()})
-    trainer = build_trainer(config, QUICK, _training_arguments(output_dir, seed, num_steps), corpus)
+    splits = load_point_clouds(
+        "synthetic_shapes", **{name: setting.value for name, setting in QUICK.dataset_sizes.items()}
+    )
+    trainer = build_trainer(config, QUICK, _training_arguments(output_dir, seed, num_steps), splits)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
     save_pretrained(trainer, output_dir)
@@ -54,11 +56,11 @@ def demonstration_checkpoint(
         split="validation",
         selection_rule="last step",
         seed=seed,
-        num_train=len(corpus["train"]),
-        num_test=len(corpus["validation"]),
+        num_train=len(splits["train"]),
+        num_test=len(splits["validation"]),
         dataset="synthetic_shapes",
     )
-    data = {"training_data": [{"name": "synthetic_shapes", "num_samples": len(corpus["train"])}]}
+    data = {"training_data": [{"name": "synthetic_shapes", "num_samples": len(splits["train"])}]}
     write_results(output_dir / "results.json", [result], collect_run_facts() | data)
     return output_dir
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from jointmae_hf.model import JointMAEForPreTraining
-from jointmae_hf.model.depth_projection import render_colors, turn_views
+from jointmae_hf.model.depth_projection import render_colors, rotate_views
 from jointmae_hf.model.losses import (
     cross_reconstruction_loss,
     patchify,
@@ -73,7 +73,7 @@ def reference_losses(
         return losses
     hidden_patches = patchify(outputs.depth_map, config.token_patch_size)[outputs.mask_2d]
     losses["loss_2d_trivial"] = reconstruction_loss_2d(torch.zeros_like(hidden_patches), hidden_patches)
-    views, frame = turn_views(outputs.view, config.num_views), bounding_sphere(points)
+    views, frame = rotate_views(outputs.view, config.num_views), bounding_sphere(points)
     maps = [model.project(cloud, views, frame) for cloud in (points, trivial_points, outputs.target_points)]
     if config.projection_mode == "rendered":
         maps = [render_colors(depth_maps) for depth_maps in maps]

@@ -12,7 +12,7 @@ from jointmae_hf.model import JointMAEConfig
 
 from .demonstration import demonstration_checkpoint
 from .finetuning_recipes import FineTuningRecipe, choose_recipe
-from .script_arguments import CorpusArguments, default_tracker
+from .script_arguments import DatasetArguments, default_tracker
 
 
 @dataclass
@@ -31,7 +31,7 @@ class FineTuningArguments:
         augmentation (`list[str]`, *optional*):
             In place of the recipe's.
         validation_share (`float`, *optional*, defaults to 0.1):
-            Share of train to hold out where the corpus has no validation split.
+            Share of train to hold out where the dataset has no validation split.
         train_on_validation (`bool`, *optional*, defaults to `False`):
             Train on train and validation together, as papers do; the last epoch alone is measured then.
         sync_batch_norm (`bool`, *optional*, defaults to `False`):
@@ -48,7 +48,7 @@ class FineTuningArguments:
         default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_groups\": [512, 128]}'."}
     )
     augmentation: list[str] | None = field(
-        default=None, metadata={"help": "In place of the recipe's: scale_and_translate, rotate_up or both."}
+        default=None, metadata={"help": "In place of the recipe's: scale_and_translate, rotate_y or both."}
     )
     validation_share: float = field(default=0.1, metadata={"help": "Share of train held out to choose the epoch on."})
     train_on_validation: bool = field(
@@ -67,8 +67,8 @@ class FineTuningArguments:
                 f"`config_overrides` must be a JSON object of fields of JointMAEConfig, got {self.config_overrides!r}."
             )
 
-    def adjust(self, corpus: CorpusArguments) -> None:
-        """Change what the flags of the corpus say, where a script has flags of its own for it."""
+    def adjust(self, splits: DatasetArguments) -> None:
+        """Change what the flags of the dataset say, where a script has flags of its own for it."""
 
     def find_checkpoint(self, folder: str | Path, seed: int) -> str | None:
         """Say which checkpoint gives the weights, after training a small one where none is named.
@@ -103,10 +103,10 @@ class FineTuningArguments:
             checkpoint (`str`, *optional*):
                 From [`find_checkpoint`].
             fields (`Any`):
-                Fields that follow from the corpus, such as `id2label`.
+                Fields that follow from the dataset, such as `id2label`.
 
         Returns:
-            [`JointMAEConfig`]: That of the checkpoint, or of `model` from scratch, with the fields of recipe, corpus and
+            [`JointMAEConfig`]: That of the checkpoint, or of `model` from scratch, with the fields of recipe, dataset and
             `config_overrides`.
         """
         source = checkpoint or self.model
@@ -144,7 +144,7 @@ def parse_fine_tuning_arguments(
     script_class: type[FineTuningArguments] = FineTuningArguments,
     command_line: Sequence[str] | None = None,
     **defaults: Any,
-) -> tuple[Any, CorpusArguments, TrainingArguments, FineTuningRecipe]:
+) -> tuple[Any, DatasetArguments, TrainingArguments, FineTuningRecipe]:
     """Read the flags of a script, with the recipe's values as defaults of `TrainingArguments`.
 
     Args:
@@ -158,16 +158,16 @@ def parse_fine_tuning_arguments(
             Further defaults of `TrainingArguments`.
 
     Returns:
-        `tuple`: Flags of the script, of the corpus and of the training, and the recipe.
+        `tuple`: Flags of the script, of the dataset and of the training, and the recipe.
     """
-    own_flags: list[Any] = [script_class, CorpusArguments]
+    own_flags: list[Any] = [script_class, DatasetArguments]
     first_parser = HfArgumentParser(own_flags, add_help=False)
-    script, corpus, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
+    script, splits, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
     all_flags: list[Any] = [*own_flags, TrainingArguments]
     parser = HfArgumentParser(all_flags)
     try:
-        script.adjust(corpus)
-        recipe = choose_recipe(task, script.recipe, str(corpus.dataset)).with_augmentation(script.augmentation)
+        script.adjust(splits)
+        recipe = choose_recipe(task, script.recipe, str(splits.dataset)).with_augmentation(script.augmentation)
     except ValueError as error:
         parser.error(str(error))
     values = {name: setting.value for name, setting in recipe.training.items()}
@@ -175,8 +175,8 @@ def parse_fine_tuning_arguments(
         values |= {"eval_strategy": "no", "metric_for_best_model": None}
     values |= {"remove_unused_columns": False, "logging_nan_inf_filter": False, "label_names": ["labels"]}
     values["report_to"] = default_tracker()
-    values["output_dir"] = f"outputs/{task}-{script.recipe}-{corpus.corpus_name.replace(' ', '-')}"
+    values["output_dir"] = f"outputs/{task}-{script.recipe}-{splits.dataset_name.replace(' ', '-')}"
     parser.set_defaults(**{**values, **defaults})
-    script, corpus, training = parser.parse_args_into_dataclasses(args=command_line)
-    script.adjust(corpus)
-    return script, corpus, training, recipe
+    script, splits, training = parser.parse_args_into_dataclasses(args=command_line)
+    script.adjust(splits)
+    return script, splits, training, recipe

@@ -16,14 +16,14 @@ from transformers import PreTrainedModel, TrainingArguments
 from jointmae_hf.data import PointCloudCollator
 from jointmae_hf.evaluation import FewShotFold, FewShotSplit, as_fold, draw_fold, probe_encoder
 
-from .finetuning_recipes import CloudSampling, FineTuningRecipe
+from .finetuning_recipes import FineTuningRecipe, PointSampling
 from .finetuning_run import build_fine_tuning_trainer
 
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from .script_arguments import CorpusArguments
+    from .script_arguments import DatasetArguments
 
 
 CLASSIFIERS = ("fine_tuning", "linear_svm")
@@ -31,15 +31,20 @@ CLASSIFIERS = ("fine_tuning", "linear_svm")
 
 
 def load_fold(
-    corpus: CorpusArguments, splits: DatasetDict | None, num_ways: int, num_shots: int, fold: int, seed: int
+    dataset_arguments: DatasetArguments,
+    splits: DatasetDict | None,
+    num_ways: int,
+    num_shots: int,
+    fold: int,
+    seed: int,
 ) -> FewShotFold:
-    """Load a published fold, or draw one out of a labelled corpus.
+    """Load a published fold, or draw one out of a labelled dataset.
 
     Args:
-        corpus ([`CorpusArguments`]):
-            Names the corpus. Folds of `modelnet_few_shot` are the published ones unless its option `seed` draws them.
+        dataset_arguments ([`DatasetArguments`]):
+            Names the dataset. Folds of `modelnet_few_shot` are the published ones unless its option `seed` draws them.
         splits (`datasets.DatasetDict`, *optional*):
-            Splits of any other corpus, to draw from.
+            Splits of any other dataset, to draw from.
         num_ways (`int`):
             Classes.
         num_shots (`int`):
@@ -57,8 +62,8 @@ def load_fold(
         return draw_fold(splits["train"], test, num_ways, num_shots, fold, seed)
     from jointmae_hf.data import load_point_clouds
 
-    options = {**corpus.options, "num_ways": num_ways, "num_shots": num_shots, "fold": fold}
-    parts = load_point_clouds(str(corpus.dataset), corpus.data_dir, **options)
+    options = {**dataset_arguments.options, "num_ways": num_ways, "num_shots": num_shots, "fold": fold}
+    parts = load_point_clouds(str(dataset_arguments.dataset), dataset_arguments.data_dir, **options)
     return as_fold(parts["train"], parts["test"])
 
 
@@ -82,7 +87,7 @@ def probe_fold(
     Returns:
         `float`: Accuracy on the test clouds, within [0, 1].
     """
-    train, test = (_batch(split, CloudSampling(split, recipe, num_points, seed)) for split in (fold.train, fold.test))
+    train, test = (_batch(split, PointSampling(split, recipe, num_points, seed)) for split in (fold.train, fold.test))
     return probe_encoder(encoder, train, test).accuracy
 
 
@@ -110,7 +115,7 @@ def fine_tune_fold(
     Returns:
         `float`: Accuracy on the test clouds, within [0, 1]. Papers take the epoch that is best on them instead.
     """
-    sampling = CloudSampling(fold.train, recipe, model.config.num_points, training.seed)
+    sampling = PointSampling(fold.train, recipe, model.config.num_points, training.seed)
     trainer = build_fine_tuning_trainer(model, training, sampling, fold.train, sync_batch_norm=sync_batch_norm)
     trainer.train()
     return float(trainer.measure(fold.test)["overall_accuracy"])
@@ -172,7 +177,7 @@ class MeasuredFolds:
         return float(accuracies.mean()), float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None
 
 
-def _batch(split: FewShotSplit, sampling: CloudSampling) -> dict[str, Tensor]:
+def _batch(split: FewShotSplit, sampling: PointSampling) -> dict[str, Tensor]:
     """All clouds of a split as evaluation prepares them."""
     collate = PointCloudCollator(sampling.collated_points, sampling.seed)
     batch = collate([split[row] for row in range(len(split))])

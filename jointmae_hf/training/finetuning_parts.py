@@ -1,4 +1,4 @@
-"""Parts of the corpora that have them, as fields of the configuration of a segmentation model."""
+"""Parts of the datasets that have them, as fields of the configuration of a segmentation model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,17 +18,17 @@ _PARTS: dict[str, tuple[Mapping[str, Sequence[int]], Sequence[str]]] = {
 
 
 def part_fields(dataset: str) -> dict[str, Any]:
-    """Say which parts a corpus has, and which of them each category.
+    """Say which parts a dataset has, and which of them each category.
 
     Args:
         dataset (`str`):
-            Name of the corpus.
+            Name of the dataset.
 
     Returns:
         `dict[str, Any]`: `id2label`, `label2id`, `num_categories` and `category_labels` of `JointMAEConfig`.
 
     Raises:
-        ValueError: If the corpus has no parts.
+        ValueError: If the dataset has no parts.
 
     Example:
         >>> fields = part_fields("shapenet_part")

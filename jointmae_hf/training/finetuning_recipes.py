@@ -10,8 +10,8 @@ from jointmae_hf.data import (
     Compose,
     FarthestPointSubsample,
     Normalize,
-    PointCloudArrays,
     PointCloudDataset,
+    PointCloudTensors,
     RandomSubsample,
     Transform,
 )
@@ -81,15 +81,15 @@ class FineTuningRecipe(Recipe):
         return {**super().describe(training, config), "num_points": config.num_points, **own}
 
 
-class CloudSampling:
-    """How clouds of a corpus become `num_points` points: in collation, in training, in evaluation, in a vote.
+class PointSampling:
+    """How clouds of a dataset become `num_points` points: in collation, in training, in evaluation, in a vote.
 
     Clouds of one size are subsampled on the device: training draws from `num_candidates` points that lie farthest from
     each other, evaluation takes the farthest `num_points`, as the feature extractor does. Clouds of different sizes, and
     those that are too small, are brought to one size by the collator, at random or by repeats.
 
     Args:
-        dataset ([`PointCloudDataset`], [`PointCloudArrays`] or [`FewShotSplit`]):
+        dataset ([`PointCloudDataset`], [`PointCloudTensors`] or [`FewShotSplit`]):
             Training split, which tells the size of the clouds.
         recipe ([`FineTuningRecipe`]):
             The recipe.
@@ -104,7 +104,7 @@ class CloudSampling:
 
     def __init__(
         self,
-        dataset: PointCloudDataset | PointCloudArrays | FewShotSplit,
+        dataset: PointCloudDataset | PointCloudTensors | FewShotSplit,
         recipe: FineTuningRecipe,
         num_points: int,
         seed: int,
@@ -181,7 +181,7 @@ TRAINING = {
     "dataloader_drop_last": Setting(True, POINT_MAE),
 }
 CLASSIFICATION = {**CHECKPOINTS, "metric_for_best_model": Setting("overall_accuracy", "what Tables 2 and 3 report")}
-SCALE_AND_TRANSLATE = (Setting("scale_and_translate", f"{POINT_MAE}; `rotate_up` is that of ACT and ReCon"),)
+SCALE_AND_TRANSLATE = (Setting("scale_and_translate", f"{POINT_MAE}; `rotate_y` is that of ACT and ReCon"),)
 
 MODELNET40 = FineTuningRecipe(
     preset="jointmae-base",
@@ -241,8 +241,8 @@ QUICK_TRAINING = {
     "warmup_steps": Setting(0.1, "ours"),
     "logging_steps": Setting(10, "ours"),
 }
-QUICK_CORPUS = {
-    **QUICK.corpus,
+QUICK_DATASET = {
+    **QUICK.dataset_sizes,
     "num_train": Setting(400, "ours: 20 of each class"),
     "num_test": Setting(400, "ours"),
 }
@@ -255,7 +255,7 @@ QUICK_CLASSIFICATION = FineTuningRecipe(
     augmentation=SCALE_AND_TRANSLATE,
     num_candidates=Setting(1200, POINT_MAE),
     num_votes=Setting(10, "Point-MAE"),
-    corpus=QUICK_CORPUS,
+    dataset_sizes=QUICK_DATASET,
 )
 
 QUICK_FEW_SHOT = FineTuningRecipe(
@@ -265,7 +265,7 @@ QUICK_FEW_SHOT = FineTuningRecipe(
     training={**QUICK_TRAINING, "per_device_eval_batch_size": Setting(64, "ours")},
     augmentation=SCALE_AND_TRANSLATE,
     num_candidates=Setting(1200, POINT_MAE),
-    corpus={**QUICK_CORPUS, "num_train": Setting(600, "ours"), "num_test": Setting(600, "ours")},
+    dataset_sizes={**QUICK_DATASET, "num_train": Setting(600, "ours"), "num_test": Setting(600, "ours")},
 )
 
 QUICK_SEGMENTATION = FineTuningRecipe(
@@ -279,7 +279,7 @@ QUICK_SEGMENTATION = FineTuningRecipe(
         "per_device_train_batch_size": Setting(16, POINT_MAE),
     },
     augmentation=SEGMENTATION.augmentation,
-    corpus=QUICK_CORPUS,
+    dataset_sizes=QUICK_DATASET,
 )
 
 FINE_TUNING_RECIPES = {
@@ -299,7 +299,7 @@ def choose_recipe(task: str, name: str, dataset: str) -> FineTuningRecipe:
         name (`str`):
             Name of the recipe.
         dataset (`str`):
-            Name of the corpus.
+            Name of the dataset.
 
     Returns:
         [`FineTuningRecipe`]: The recipe.

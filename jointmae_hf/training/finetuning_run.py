@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel, TrainingArguments
 
-from jointmae_hf.data import PointCloudArrays, PointCloudCollator, PointCloudDataset
-from jointmae_hf.evaluation import PreTraining, Result, collect_run_facts, write_results
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors
+from jointmae_hf.evaluation import CheckpointProvenance, Result, collect_run_facts, write_results
 from jointmae_hf.evaluation.few_shot import FewShotSplit
 from jointmae_hf.model import JointMAEFeatureExtractor
 
 from .checkpoints import verify_checkpoint
-from .finetuning_recipes import CloudSampling, FineTuningRecipe
+from .finetuning_recipes import FineTuningRecipe, PointSampling
 from .finetuning_trainer import ClassificationTrainer
 from .processes import synchronize_batch_norm
 
@@ -26,19 +26,22 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from .finetuning_arguments import FineTuningArguments
-    from .script_arguments import CorpusArguments
+    from .script_arguments import DatasetArguments
 
 
-def load_fine_tuning_corpus(
-    script: FineTuningArguments, corpus: CorpusArguments, training: TrainingArguments, recipe: FineTuningRecipe
+def load_fine_tuning_dataset(
+    script: FineTuningArguments,
+    dataset_arguments: DatasetArguments,
+    training: TrainingArguments,
+    recipe: FineTuningRecipe,
 ) -> DatasetDict:
     """Load the splits of a run, on the main process first.
 
     Args:
         script ([`FineTuningArguments`]):
             Tells how validation is made, or that it is trained on.
-        corpus ([`CorpusArguments`]):
-            Names the corpus.
+        dataset_arguments ([`DatasetArguments`]):
+            Names the dataset.
         training (`transformers.TrainingArguments`):
             Of the run.
         recipe ([`FineTuningRecipe`]):
@@ -48,11 +51,11 @@ def load_fine_tuning_corpus(
         `datasets.DatasetDict`: `train`, `validation` unless it is trained on, and `test` where there is one.
 
     Raises:
-        ValueError: If the corpus has no classes, or validation is trained on and there is no `test` to measure on.
+        ValueError: If the dataset has no classes, or validation is trained on and there is no `test` to measure on.
     """
-    with training.main_process_first(desc="building the corpus"):
-        sizes = {name: setting.value for name, setting in recipe.corpus.items()}
-        splits = corpus.load(training.seed, script.validation_share, **sizes)
+    with training.main_process_first(desc="building the dataset"):
+        sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
+        splits = dataset_arguments.load(training.seed, script.validation_share, **sizes)
     if "label" not in splits["train"].features:
         raise ValueError(f"`dataset` must have classes, got columns {sorted(splits['train'].features)}.")
     if not script.train_on_validation:
@@ -68,9 +71,9 @@ def load_fine_tuning_corpus(
 def build_fine_tuning_trainer(
     model: PreTrainedModel,
     training: TrainingArguments,
-    sampling: CloudSampling,
-    train: PointCloudDataset | PointCloudArrays | FewShotSplit,
-    validation: PointCloudDataset | PointCloudArrays | FewShotSplit | None = None,
+    sampling: PointSampling,
+    train: PointCloudDataset | PointCloudTensors | FewShotSplit,
+    validation: PointCloudDataset | PointCloudTensors | FewShotSplit | None = None,
     trainer_class: type[ClassificationTrainer] = ClassificationTrainer,
     sync_batch_norm: bool = False,
     **options: Any,
@@ -82,7 +85,7 @@ def build_fine_tuning_trainer(
             With a head.
         training (`transformers.TrainingArguments`):
             Of the run.
-        sampling ([`CloudSampling`]):
+        sampling ([`PointSampling`]):
             How clouds become points.
         train (`torch.utils.data.Dataset`):
             Samples to learn from.
@@ -137,23 +140,23 @@ def weights_to_measure(trainer: ClassificationTrainer) -> Iterator[tuple[str, st
         yield "best epoch", f"best {trainer.args.metric_for_best_model} on validation"
 
 
-def blank_result(corpus: DatasetDict, dataset: str, seed: int, pre_training: PreTraining) -> Result:
+def result_template(splits: DatasetDict, dataset: str, seed: int, pre_training: CheckpointProvenance) -> Result:
     """Say what all results of a run share.
 
     Args:
-        corpus (`datasets.DatasetDict`):
+        splits (`datasets.DatasetDict`):
             The splits; `test` is measured, or `validation` where there is none.
         dataset (`str`):
-            Name of the corpus.
+            Name of the dataset.
         seed (`int`):
             Of the run.
-        pre_training ([`PreTraining`]):
+        pre_training ([`CheckpointProvenance`]):
             Of the checkpoint.
 
     Returns:
         [`Result`]: To complete by `dataclasses.replace`.
     """
-    split = "test" if "test" in corpus else "validation"
+    split = "test" if "test" in splits else "validation"
     return Result(
         name="accuracy",
         value=0.0,
@@ -161,14 +164,14 @@ def blank_result(corpus: DatasetDict, dataset: str, seed: int, pre_training: Pre
         split=split,
         selection_rule="last epoch",
         seed=seed,
-        num_train=len(corpus["train"]),
-        num_test=len(corpus[split]),
+        num_train=len(splits["train"]),
+        num_test=len(splits[split]),
         dataset=dataset,
         pre_training=pre_training.describe(dataset),
     )
 
 
-def results_of(
+def to_results(
     metrics: Mapping[str, float], names: Sequence[str], template: Result, protocol: Sequence[str | None]
 ) -> list[Result]:
     """Turn metrics within [0, 1] into results in percent.
@@ -191,14 +194,14 @@ def results_of(
 
 
 def measure_epochs(
-    trainer: ClassificationTrainer, sampling: CloudSampling, clouds: Any, names: Sequence[str], blank: Result
+    trainer: ClassificationTrainer, sampling: PointSampling, clouds: Any, names: Sequence[str], blank: Result
 ) -> list[Result]:
     """Measure the last weights and the best ones, without and, where the recipe has one, with a vote.
 
     Args:
         trainer ([`ClassificationTrainer`]):
             After training.
-        sampling ([`CloudSampling`]):
+        sampling ([`PointSampling`]):
             Its recipe tells the vote.
         clouds (`torch.utils.data.Dataset`):
             The split.
@@ -213,19 +216,19 @@ def measure_epochs(
     results = []
     for epoch, selection_rule in weights_to_measure(trainer):
         known = replace(blank, selection_rule=selection_rule)
-        results += results_of(trainer.measure(clouds), names, known, [epoch])
+        results += to_results(trainer.measure(clouds), names, known, [epoch])
         if sampling.voting is not None:
             voted = trainer.measure(clouds, sampling.voting, sampling.voting_transform())
             voted = {f"{name}_voted": voted[name] for name in names}
-            results += results_of(voted, list(voted), known, [sampling.voting.protocol, epoch])
+            results += to_results(voted, list(voted), known, [sampling.voting.protocol, epoch])
     return results
 
 
-def save_run(
+def save_fine_tuned(
     trainer: ClassificationTrainer,
-    sampling: CloudSampling,
+    sampling: PointSampling,
     results: Sequence[Result],
-    pre_training: PreTraining,
+    pre_training: CheckpointProvenance,
     start: float,
 ) -> None:
     """Save the model, a feature extractor that prepares clouds as evaluation did, and `results.json`.
@@ -233,11 +236,11 @@ def save_run(
     Args:
         trainer ([`ClassificationTrainer`]):
             With the weights to keep.
-        sampling ([`CloudSampling`]):
+        sampling ([`PointSampling`]):
             How clouds became points.
         results (`Sequence[Result]`):
             What was measured.
-        pre_training ([`PreTraining`]):
+        pre_training ([`CheckpointProvenance`]):
             Of the checkpoint.
         start (`float`):
             When the run began, `time.time()`.
@@ -260,7 +263,7 @@ def write_fine_tuning_results(
     output_dir: str | os.PathLike[str],
     results: Sequence[Result],
     described: Mapping[str, Any],
-    pre_training: PreTraining,
+    pre_training: CheckpointProvenance,
     start: float,
 ) -> None:
     """Write `results.json` with what the weights have seen, pre-training first.
@@ -269,10 +272,10 @@ def write_fine_tuning_results(
         output_dir (`str` or `os.PathLike`):
             An existing folder.
         results (`Sequence[Result]`):
-            What was measured; the first tells the corpus.
+            What was measured; the first tells the dataset.
         described (`Mapping[str, Any]`):
             The recipe in force, [`FineTuningRecipe.describe`].
-        pre_training ([`PreTraining`]):
+        pre_training ([`CheckpointProvenance`]):
             Of the checkpoint.
         start (`float`):
             When the run began, `time.time()`.

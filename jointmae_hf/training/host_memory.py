@@ -7,7 +7,7 @@ import platform
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt(3)
 
 
-def keep_freed_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Let the allocator of this process keep what is freed.
 
     glibc maps every large tensor anew and unmaps it when it is freed, so that a training step on a CPU touches each

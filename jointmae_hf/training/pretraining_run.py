@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from transformers import ProgressCallback, TrainingArguments
 
-from jointmae_hf.data import PointCloudArrays, PointCloudCollator, as_clouds
+from jointmae_hf.data import PointCloudCollator, PointCloudTensors, as_clouds
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 
@@ -46,7 +46,7 @@ def build_trainer(
     config: JointMAEConfig,
     recipe: PreTrainingRecipe,
     training: TrainingArguments,
-    corpus: DatasetDict | Mapping[str, PointCloudArrays],
+    dataset: DatasetDict | Mapping[str, PointCloudTensors],
     log_gradient_norms: bool = False,
     sync_batch_norm: bool = False,
 ) -> JointMAETrainer:
@@ -59,7 +59,7 @@ def build_trainer(
             For the augmentation.
         training (`transformers.TrainingArguments`):
             Of the run, on the basis of [`training_defaults`].
-        corpus (`datasets.DatasetDict` or `Mapping[str, PointCloudArrays]`):
+        dataset (`datasets.DatasetDict` or `Mapping[str, PointCloudTensors]`):
             Splits `train` and `validation`.
         log_gradient_norms (`bool`, *optional*, defaults to `False`):
             As in [`JointMAETrainer`].
@@ -73,8 +73,8 @@ def build_trainer(
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
-        train_dataset=as_clouds(corpus["train"]),
-        eval_dataset=as_clouds(corpus["validation"]),
+        train_dataset=as_clouds(dataset["train"]),
+        eval_dataset=as_clouds(dataset["validation"]),
         data_collator=PointCloudCollator(config.num_points, training.seed),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
@@ -100,12 +100,12 @@ def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
 
 
 def probe_clouds(
-    corpus: DatasetDict, recipe: PreTrainingRecipe, num_points: int, max_train: int, max_test: int, seed: int
+    dataset: DatasetDict, recipe: PreTrainingRecipe, num_points: int, max_train: int, max_test: int, seed: int
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
     """Draw the clouds that a linear SVM is fitted and measured on.
 
     Args:
-        corpus (`datasets.DatasetDict`):
+        dataset (`datasets.DatasetDict`):
             With labels; splits `train` and `test`, or `validation` where there is no `test`.
         recipe ([`PreTrainingRecipe`]):
             Tells whether clouds are turned at random.
@@ -123,12 +123,12 @@ def probe_clouds(
         name of the split that is measured.
 
     Raises:
-        ValueError: If the corpus has no labels.
+        ValueError: If the dataset has no labels.
     """
-    if "label" not in corpus["train"].features:
-        raise ValueError(f"`corpus` must have labels to be probed, got columns {sorted(corpus['train'].features)}.")
-    held_out = "test" if "test" in corpus else "validation"
+    if "label" not in dataset["train"].features:
+        raise ValueError(f"`dataset` must have labels to be probed, got columns {sorted(dataset['train'].features)}.")
+    held_out = "test" if "test" in dataset else "validation"
     rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
-    train = sample_clouds(corpus["train"], max_train, num_points, seed, rotation)
-    test = sample_clouds(corpus[held_out], max_test, num_points, seed + 1, rotation)
+    train = sample_clouds(dataset["train"], max_train, num_points, seed, rotation)
+    test = sample_clouds(dataset[held_out], max_test, num_points, seed + 1, rotation)
     return train, test, held_out

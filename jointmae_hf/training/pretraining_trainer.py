@@ -34,7 +34,7 @@ def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tens
         epoch (`int`):
             Number of the epoch, from 0.
         index (`torch.LongTensor` of shape `(batch_size,)`):
-            Position of each sample in its corpus, on the device where the numbers are wanted.
+            Position of each sample in its dataset, on the device where the numbers are wanted.
 
     Returns:
         `dict[str, torch.Tensor]`: `noise_3d`, and with a 2D branch `noise_2d` and `view`.
@@ -124,7 +124,7 @@ class JointMAETrainer(PointCloudTrainer):
         model = self.unwrapped_model
         was_training = model.training
         model.eval()
-        with self.naming_samples():
+        with self.report_lost_samples():
             for inputs in self.get_eval_dataloader():
                 points, outputs = self._forward(model, self._prepare_inputs(inputs))
                 for name, value in reference_losses(model, points, outputs).items():

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 
 from transformers import TrainingArguments
 
-from jointmae_hf.data import Compose, Normalize, RandomRotate, RandomSubsample, RotateUp, ScaleAndTranslate, Transform
+from jointmae_hf.data import (
+    Compose,
+    Normalize,
+    RandomRotate,
+    RandomRotateY,
+    RandomSubsample,
+    ScaleAndTranslate,
+    Transform,
+)
 from jointmae_hf.model import JointMAEConfig
 
 
@@ -38,7 +46,7 @@ class Recipe:
             Fields of `transformers.TrainingArguments`.
         augmentation (`tuple[Setting, ...]`):
             Names out of `AUGMENTATIONS`, in the order in which they are applied.
-        corpus (`dict[str, Setting]`):
+        dataset_sizes (`dict[str, Setting]`):
             Options of the embedded `synthetic_shapes`.
     """
 
@@ -46,7 +54,7 @@ class Recipe:
     model: dict[str, Setting]
     training: dict[str, Setting]
     augmentation: tuple[Setting, ...]
-    corpus: dict[str, Setting] = field(default_factory=dict)
+    dataset_sizes: dict[str, Setting] = field(default_factory=dict)
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
         """Configuration of the model.
@@ -117,7 +125,7 @@ class PreTrainingRecipe(Recipe):
 AUGMENTATIONS: dict[str, Callable[..., Transform]] = {
     "scale_and_translate": ScaleAndTranslate,
     "scale_and_translate_little": partial(ScaleAndTranslate, 0.8, 1.25, 0.1),
-    "rotate_up": RotateUp,
+    "rotate_y": RandomRotateY,
     "rotate": RandomRotate,
 }
 """Augmentations that a recipe can name."""
@@ -157,7 +165,7 @@ BEST = PreTrainingRecipe(
     },
     augmentation=(
         Setting("scale_and_translate", FAMILY),
-        Setting("rotate_up", "ReCon, ACT: the heading is arbitrary"),
+        Setting("rotate_y", "ReCon, ACT: the heading is arbitrary"),
     ),
 )
 
@@ -187,7 +195,7 @@ QUICK = PreTrainingRecipe(
         "logging_steps": Setting(20, "ours"),
     },
     augmentation=(Setting("rotate", "ours: the probe turns shapes at random"),),
-    corpus={
+    dataset_sizes={
         "num_train": Setting(2000, "ours"),
         "num_validation": Setting(200, "ours"),
         "num_test": Setting(600, "ours"),

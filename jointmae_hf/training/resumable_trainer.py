@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import TrainOutput
 
+from .non_finite_check import NonFiniteCheck
 from .sealed_trainer import SealedTrainer
-from .step_guard import StepGuard
 from .stop_signals import StopSignals, outlive_stop_signals
 
 
@@ -56,7 +56,7 @@ class ResumableTrainer(SealedTrainer):
     def __init__(self, *args: Any, stop_on_signals: bool = False, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.stop_on_signals = stop_on_signals
-        self._guard = StepGuard(self.accelerator)
+        self._guard = NonFiniteCheck(self.accelerator)
         self._forget_run()
 
     def _forget_run(self) -> None:

@@ -1,4 +1,4 @@
-"""What every example script shares: the flags that name a corpus, and the start of a process."""
+"""What every example script shares: the flags that name a dataset, and the start of a process."""
 
 import json
 from collections.abc import Mapping
@@ -14,34 +14,34 @@ from transformers.integrations import is_tensorboard_available
 from jointmae_hf.data import load_point_clouds, load_splits
 from jointmae_hf.data.writable_folder import check_writable_folder
 
-from .host_memory import keep_freed_memory
+from .host_memory import disable_malloc_trim
 from .processes import check_num_processes, share_out_cores
 
 
-CORPORA = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
+DATASET_NAMES = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
 
 
 @dataclass
-class CorpusArguments:
-    """Flags that name a corpus.
+class DatasetArguments:
+    """Flags that name a dataset.
 
     Args:
         dataset (`str`, *optional*):
-            Name of a corpus of [`load_point_clouds`]. By default `"folder"` where `data_dir` is given and
+            Name of a dataset of [`load_point_clouds`]. By default `"folder"` where `data_dir` is given and
             `"synthetic_shapes"` where it is not.
         data_dir (`str`, *optional*):
             Folder of its files.
         dataset_options (`str`, *optional*, defaults to `"{}"`):
-            Options of the corpus as a JSON object.
+            Options of the dataset as a JSON object.
     """
 
     dataset: str | None = field(
         default=None,
-        metadata={"help": f"Corpus: {CORPORA}. By default `folder` with --data_dir, else embedded shapes."},
+        metadata={"help": f"Dataset: {DATASET_NAMES}. By default `folder` with --data_dir, else embedded shapes."},
     )
-    data_dir: str | None = field(default=None, metadata={"help": "Folder of the corpus' files."})
+    data_dir: str | None = field(default=None, metadata={"help": "Folder of the dataset's files."})
     dataset_options: str = field(
-        default="{}", metadata={"help": 'Options of the corpus as JSON: \'{"variant": "obj_bg"}\'.'}
+        default="{}", metadata={"help": 'Options of the dataset as JSON: \'{"subset": "obj_bg"}\'.'}
     )
 
     def __post_init__(self) -> None:
@@ -55,18 +55,18 @@ class CorpusArguments:
             raise ValueError(f"`dataset_options` must be a JSON object, got {self.dataset_options!r}.")
 
     @property
-    def corpus_name(self) -> str:
-        """`str`: What results and cards call the corpus: a folder by its name, without the path of this machine."""
+    def dataset_name(self) -> str:
+        """`str`: What results and cards call the dataset: a folder by its name, without the path of this machine."""
         if self.dataset == "folder":
             return Path(self.data_dir or "").resolve().name
-        return " ".join([str(self.dataset), *([self.options["variant"]] if "variant" in self.options else [])])
+        return " ".join([str(self.dataset), *([self.options["subset"]] if "subset" in self.options else [])])
 
     def load(self, seed: int, validation_share: float | None = 0.1, **defaults: Any) -> DatasetDict:
         """Load the splits, see [`load_splits`] and [`load_point_clouds`].
 
         Args:
             seed (`int`):
-                Seed of the run; draws the validation part where the corpus has none.
+                Seed of the run; draws the validation part where the dataset has none.
             validation_share (`float`, *optional*, defaults to 0.1):
                 Share of `train` to hold out then; `None` for the splits as they are.
             defaults (`dict[str, Any]`, *optional*):
@@ -112,7 +112,7 @@ def set_up_process(training: TrainingArguments) -> None:
 
     The run is named after its folder: trackers take a run without a name for another one when it goes on. On CPU, the
     processes of a machine share its cores, see [`share_out_cores`], pinned memory is of no use, and freed memory is kept for
-    the next step, see [`keep_freed_memory`].
+    the next step, see [`disable_malloc_trim`].
 
     Args:
         training (`transformers.TrainingArguments`):
@@ -130,5 +130,5 @@ def set_up_process(training: TrainingArguments) -> None:
     if training.device.type == "cpu":
         share_out_cores()
         training.dataloader_pin_memory = False
-        keep_freed_memory()
+        disable_malloc_trim()
     set_seed(training.seed)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import PointCloudArrays
-from jointmae_hf.evaluation import PreTraining, Result, draw_fold
+from jointmae_hf.data import PointCloudTensors
+from jointmae_hf.evaluation import CheckpointProvenance, Result, draw_fold
 from jointmae_hf.evaluation.few_shot import NUM_TEST_SHAPES
 from jointmae_hf.model import (
     JointMAEConfig,
@@ -21,7 +21,7 @@ from jointmae_hf.model import (
 
 from .checkpoint_folders import find_last_checkpoint
 from .finetuning_few_shot import MeasuredFolds, fine_tune_fold
-from .finetuning_recipes import FINE_TUNING_RECIPES, CloudSampling, FineTuningRecipe
+from .finetuning_recipes import FINE_TUNING_RECIPES, FineTuningRecipe, PointSampling
 from .finetuning_run import build_fine_tuning_trainer, measure_epochs
 from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
 from .study_clock import Deadline, StopAtDeadline
@@ -63,7 +63,7 @@ def run_fine_tuning(
         raise ValueError("`parts` must be given for segmentation, got None.")
     if not deadline.has_time_for(SECONDS_TO_START):
         return False
-    start, seen = time.time(), PreTraining("Joint-MAE", (study.dataset,))
+    start, seen = time.time(), CheckpointProvenance("Joint-MAE", (study.dataset,))
     if stage.task == "few_shot":
         results = _run_folds(study, stage, deadline, seen)
     elif stage.task == "classification":
@@ -124,7 +124,7 @@ def _train(trainer: ClassificationTrainer, deadline: Deadline) -> bool:
     return trainer.state.global_step >= trainer.state.max_steps
 
 
-def _template(study: Study, stage: FineTuningStage, seen: PreTraining) -> Result:
+def _template(study: Study, stage: FineTuningStage, seen: CheckpointProvenance) -> Result:
     """What all results of a stage share."""
     clouds = study.clouds
     return Result(
@@ -142,14 +142,14 @@ def _template(study: Study, stage: FineTuningStage, seen: PreTraining) -> Result
 
 
 def _run_classification(
-    study: Study, stage: FineTuningStage, deadline: Deadline, seen: PreTraining
+    study: Study, stage: FineTuningStage, deadline: Deadline, seen: CheckpointProvenance
 ) -> list[Result] | None:
     """Accuracies on test, nothing if the time was up."""
     recipe, clouds = FINE_TUNING_RECIPES["classification"]["paper"], study.clouds
     num_points = min(recipe.model["num_points"].value, clouds["train"].num_points)
     labels = {"id2label": {label: str(label) for label in range(_num_values(clouds, "labels"))}}
     model = _build_model(JointMAEForPointCloudClassification, study, stage, recipe, num_points, **labels)
-    sampling = CloudSampling(clouds["train"], recipe, num_points, stage.seed)
+    sampling = PointSampling(clouds["train"], recipe, num_points, stage.seed)
     training = training_of_stage(study, stage, recipe)
     trainer = build_fine_tuning_trainer(model, training, sampling, clouds["train"], clouds["validation"])
     if not _train(trainer, deadline):
@@ -160,13 +160,15 @@ def _run_classification(
     )
 
 
-def _run_parts(study: Study, stage: FineTuningStage, deadline: Deadline, seen: PreTraining) -> list[Result] | None:
+def _run_parts(
+    study: Study, stage: FineTuningStage, deadline: Deadline, seen: CheckpointProvenance
+) -> list[Result] | None:
     """Means of the IoU on test, nothing if the time was up."""
     recipe, clouds = FINE_TUNING_RECIPES["segmentation"]["paper"], study.clouds
     num_points = min(recipe.model["num_points"].value, clouds["train"].num_points)
     fields = part_fields_of_clouds(clouds)
     model = _build_model(JointMAEForPointCloudSegmentation, study, stage, recipe, num_points, **fields)
-    sampling = CloudSampling(clouds["train"], recipe, num_points, stage.seed, keep_order=True)
+    sampling = PointSampling(clouds["train"], recipe, num_points, stage.seed, keep_order=True)
     training = training_of_stage(study, stage, recipe, label_names=["part_labels", "labels"])
     splits = clouds["train"], clouds["validation"]
     trainer = build_fine_tuning_trainer(model, training, sampling, *splits, SegmentationTrainer)
@@ -178,7 +180,9 @@ def _run_parts(study: Study, stage: FineTuningStage, deadline: Deadline, seen: P
     )
 
 
-def _run_folds(study: Study, stage: FineTuningStage, deadline: Deadline, seen: PreTraining) -> list[Result] | None:
+def _run_folds(
+    study: Study, stage: FineTuningStage, deadline: Deadline, seen: CheckpointProvenance
+) -> list[Result] | None:
     """Mean and deviation over folds, nothing if the time was up between two of them."""
     recipe, clouds = FINE_TUNING_RECIPES["few_shot"]["paper"], study.clouds
     num_points = min(recipe.model["num_points"].value, clouds["train"].num_points)
@@ -203,7 +207,7 @@ def _run_folds(study: Study, stage: FineTuningStage, deadline: Deadline, seen: P
 
 
 def _fold_result(
-    study: Study, stage: FineTuningStage, seen: PreTraining, folds: MeasuredFolds, ways: int, shots: int
+    study: Study, stage: FineTuningStage, seen: CheckpointProvenance, folds: MeasuredFolds, ways: int, shots: int
 ) -> Result:
     """Result of a setting."""
     setting = f"{ways}-way {shots}-shot"
@@ -219,16 +223,16 @@ def _finish(study: Study, stage: FineTuningStage, results: list[Result]) -> list
     return results
 
 
-def _num_values(clouds: Mapping[str, PointCloudArrays], name: str) -> int:
+def _num_values(clouds: Mapping[str, PointCloudTensors], name: str) -> int:
     """Number of classes or parts in all splits."""
     return 1 + max(int(split.columns()[name].max()) for split in clouds.values())
 
 
-def part_fields_of_clouds(clouds: Mapping[str, PointCloudArrays]) -> dict[str, Any]:
+def part_fields_of_clouds(clouds: Mapping[str, PointCloudTensors]) -> dict[str, Any]:
     """Say which parts there are, and which of them each category has.
 
     Args:
-        clouds (`Mapping[str, PointCloudArrays]`):
+        clouds (`Mapping[str, PointCloudTensors]`):
             All splits, with labels and part labels.
 
     Returns:

@@ -14,8 +14,15 @@ import numpy as np
 import torch
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import Normalize, PointCloudArrays
-from jointmae_hf.evaluation import LinearProbeResult, PreTraining, Result, extract_features, linear_svm, num_cores
+from jointmae_hf.data import Normalize, PointCloudTensors
+from jointmae_hf.evaluation import (
+    CheckpointProvenance,
+    LinearProbeResult,
+    Result,
+    extract_features,
+    linear_svm,
+    num_cores,
+)
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 
 from .ablations import fit_recipe
@@ -44,7 +51,7 @@ class Study:
     """What all stages of a study share.
 
     Args:
-        clouds (`Mapping[str, PointCloudArrays]`):
+        clouds (`Mapping[str, PointCloudTensors]`):
             Splits `train`, `validation` and `test` with labels, on the device where they are used.
         dataset (`str`):
             Their name.
@@ -64,7 +71,7 @@ class Study:
             Of all budgets, to try a study in seconds.
     """
 
-    clouds: Mapping[str, PointCloudArrays]
+    clouds: Mapping[str, PointCloudTensors]
     dataset: str
     output_dir: Path
     work_dir: Path
@@ -184,10 +191,10 @@ class Study:
             for split, (found, num_train) in fitted.items()
         ]
 
-    def _features(self, model: JointMAEForPreTraining, clouds: PointCloudArrays) -> Any:
+    def _features(self, model: JointMAEForPreTraining, clouds: PointCloudTensors) -> Any:
         """Frozen features in float32."""
         index = torch.arange(len(clouds), device=clouds.points.device)
-        normalized = PointCloudArrays(Normalize()(clouds.points, epoch=0, index=index))
+        normalized = PointCloudTensors(Normalize()(clouds.points, epoch=0, index=index))
         return extract_features(model.jointmae, normalized)[0]
 
     def _result(
@@ -200,7 +207,7 @@ class Study:
         rule: str,
     ) -> Result:
         """One accuracy with what it depends on."""
-        seen = PreTraining("Joint-MAE" if config.use_2d_branch else "3D only", (self.dataset,))
+        seen = CheckpointProvenance("Joint-MAE" if config.use_2d_branch else "3D only", (self.dataset,))
         return Result(
             name="linear_svm",
             value=100.0 * measured.accuracy,

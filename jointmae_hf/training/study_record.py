@@ -54,7 +54,7 @@ class StudyRecord:
         content = {"study": self.settings, "stages": self.stages}
         write_results(self.path, [*self.results(), *self.gains()], {**collect_run_facts(), **content})
 
-    def results_of(self, name: str) -> list[Result]:
+    def to_results(self, name: str) -> list[Result]:
         """Return the results of a finished stage."""
         return self._results[name]
 

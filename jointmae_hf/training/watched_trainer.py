@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
-from jointmae_hf.data import WatchedCollator
+from jointmae_hf.data import TracingCollator
 
 
 _LOST_WORKER = ("exited unexpectedly", "killed by signal", "DataLoader timed out")
@@ -29,7 +29,7 @@ class WatchedTrainer(Trainer):
 
     def __init__(self, *args: Any, loader_timeout: float = 300.0, **kwargs: Any) -> None:
         self.loader_timeout = loader_timeout
-        self._collators: dict[str, WatchedCollator] = {}
+        self._collators: dict[str, TracingCollator] = {}
         super().__init__(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -47,16 +47,16 @@ class WatchedTrainer(Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train; see `transformers.Trainer.train`."""
-        with self.naming_samples():
+        with self.report_lost_samples():
             return super().train(*args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Evaluate or predict; see `transformers.Trainer.evaluation_loop`."""
-        with self.naming_samples():
+        with self.report_lost_samples():
             return super().evaluation_loop(*args, **kwargs)
 
     @contextmanager
-    def naming_samples(self) -> Iterator[None]:
+    def report_lost_samples(self) -> Iterator[None]:
         """Say which samples a worker was at, in the error of torch when it is lost in the `with` block."""
         try:
             yield
@@ -69,12 +69,12 @@ class WatchedTrainer(Trainer):
     def _watched(self, loader: DataLoader, kind: str, dataset: Any) -> DataLoader:
         """Give a loader a collator that leaves a trace, and with workers an end to its patience."""
         base = getattr(loader, "base_dataloader", loader)  # accelerate wraps it, and reads but does not write through
-        if not isinstance(base.collate_fn, WatchedCollator):
+        if not isinstance(base.collate_fn, TracingCollator):
             most = max(self.args.train_batch_size, self.args.eval_batch_size)
             files, known = tuple(getattr(dataset, "files", ())), self._collators.get(kind)
             # Each evaluation has a loader of its own, and accelerate keeps them all: one trace serves them all.
             if known is None or (known.collate, known.files) != (base.collate_fn, files):
-                known = WatchedCollator(base.collate_fn, base.num_workers, most, files)
+                known = TracingCollator(base.collate_fn, base.num_workers, most, files)
             base.collate_fn = known
             base.timeout = self.loader_timeout if base.num_workers else 0.0
         self._collators[kind] = base.collate_fn

@@ -50,7 +50,7 @@ def reconstruction_page(
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
         facts (`str`, *optional*):
-            A line under the heading: checkpoint, corpus, split.
+            A line under the heading: checkpoint, dataset, split.
 
     Returns:
         `str`: The HTML file.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from jointmae_hf.model import JointMAEForPreTraining
-from jointmae_hf.model.depth_projection import render_colors, turn_views
+from jointmae_hf.model.depth_projection import render_colors, rotate_views
 from jointmae_hf.model.losses import patchify, unpatchify
 from jointmae_hf.model.point_ops import bounding_sphere
 
@@ -53,7 +53,7 @@ def loss_terms(model: JointMAEForPreTraining, trace: PipelineTrace, row: int = 0
 
     one = slice(row, row + 1)
     points = trace.points[one].to(outputs.view.device)
-    views, frame = turn_views(outputs.view[one], config.num_views), bounding_sphere(points)
+    views, frame = rotate_views(outputs.view[one], config.num_views), bounding_sphere(points)
     predicted_views, target_views = (
         to_numpy(model.project(cloud, views, frame)[0]) for cloud in (outputs.reconstructed_points[one], points)
     )

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import __main__ as every_benchmark
 from benchmarks import bm_data_loading
-from benchmarks.bm_data_loading import MemoryMappedClouds, Sizes, consume, to_tensors, write_corpora
+from benchmarks.bm_data_loading import MemoryMappedClouds, Sizes, consume, to_tensors, write_datasets
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, stream_batches
 
 
@@ -14,7 +14,7 @@ SIZES = Sizes(num_clouds=10, num_points=8, batch_size=4, num_rounds=1)
 
 
 def test_all_candidates_give_the_same_batches(tmp_path):
-    arrow, parquet, reference = write_corpora(tmp_path, SIZES)
+    arrow, parquet, reference = write_datasets(tmp_path, SIZES)
     assert isinstance(reference, MemoryMappedClouds)
     expected = to_tensors(reference.__getitems__([0, 1, 2, 3]))
     stream = datasets.load_dataset(str(parquet), split="train", streaming=True, columns=["points", "label"])

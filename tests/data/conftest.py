@@ -1,4 +1,4 @@
-"""Small corpora that several data tests share."""
+"""Small datasets that several data tests share."""
 
 import numpy as np
 import pytest

@@ -105,7 +105,7 @@ def test_output_may_be_an_empty_folder(tmp_path):
     assert (tmp_path / "out" / "README.md").is_file()
 
 
-def test_output_in_the_corpus_is_refused(cloud_folder):
+def test_output_in_the_dataset_is_refused(cloud_folder):
     with pytest.raises(ValueError, match="`output_dir` must lie outside `data_dir`, got"):
         convert_to_parquet("folder", cloud_folder / "out", data_dir=cloud_folder)
 
@@ -176,7 +176,7 @@ def test_push_refuses_a_public_data_set_unless_asked_for(converted, hub):
     assert push_dataset(converted, "shapes", private=False) == "https://hub/me/shapes"
 
 
-def test_push_refuses_a_folder_without_a_corpus(tmp_path, hub):
+def test_push_refuses_a_folder_without_a_dataset(tmp_path, hub):
     with pytest.raises(ValueError, match=r"`folder` must hold README\.md and data/\*\.parquet, got"):
         push_dataset(tmp_path, "shapes")
     assert hub.calls == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measurement import Measurement, format_table
-from jointmae_hf.data import loading, modelnet40_names, scanobjectnn_files, shapenet55_files, shapenet_part_names
+from jointmae_hf.data import loading
 from jointmae_hf.data.__main__ import build_parser
+from jointmae_hf.data.builders import modelnet40_names, scanobjectnn_files, shapenet55_files, shapenet_part_names
 
 
 ROOT = Path(__file__).parents[2]
@@ -22,17 +23,17 @@ def code(section):
     return "\n".join(re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL))
 
 
-@pytest.mark.parametrize("name", sorted(loading._CORPORA))
-def test_every_corpus_has_a_section_with_one_load_and_one_convert(name):
+@pytest.mark.parametrize("name", sorted(loading._BUILDERS))
+def test_every_dataset_has_a_section_with_one_load_and_one_convert(name):
     section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
     assert f'load_point_clouds("{name}"' in code(section)
     assert f"python -m jointmae_hf.data convert {name} " in section
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_convert_commands_have_options_that_their_corpus_takes(command):
+def test_convert_commands_have_options_that_their_dataset_takes(command):
     options = build_parser().parse_args(shlex.split(command))
-    builder = loading._CORPORA[options.name]
+    builder = loading._BUILDERS[options.name]
     known = set(inspect.signature(builder.__init__).parameters)
     known |= set(getattr(builder.BUILDER_CONFIG_CLASS, "__dataclass_fields__", ()))
     assert options.output_dir

@@ -23,5 +23,5 @@ def test_check_class_list_takes_the_classes_and_a_missing_list(tmp_path):
 @pytest.mark.parametrize("text", ["car\nbed\n", "bed\n", "bed\ncar\ncup\n"])
 def test_check_class_list_refuses_another_list(tmp_path, text):
     (tmp_path / "names.txt").write_text(text)
-    with pytest.raises(ValueError, match=r"names\.txt` must list the 2 classes of the corpus in order"):
+    with pytest.raises(ValueError, match=r"names\.txt` must list the 2 classes of the dataset in order"):
         check_class_list(tmp_path / "names.txt", ["bed", "car"])

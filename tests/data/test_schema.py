@@ -65,7 +65,7 @@ def test_table_refuses_part_labels_of_another_length():
         point_cloud_table(features, make_clouds(4), ["x"], part_labels=[np.zeros(3, np.uint8)])
 
 
-def test_features_hold_the_columns_of_published_corpora():
+def test_features_hold_the_columns_of_published_datasets():
     features = point_cloud_features(8, ["a"], has_normals=True, has_background=True, has_synset=True)
     assert list(features) == ["points", "normals", "label", "is_background", "synset", "id"]
     assert features["normals"] == Array2D((8, 3), "float32")

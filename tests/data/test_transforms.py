@@ -6,15 +6,15 @@ from jointmae_hf.data import (
     FarthestPointSubsample,
     Jitter,
     RandomRotate,
+    RandomRotateY,
     RandomSubsample,
-    RotateUp,
     ScaleAndTranslate,
 )
 
 
 ALL = [
     ScaleAndTranslate(),
-    RotateUp(),
+    RandomRotateY(),
     RandomRotate(),
     Jitter(),
     RandomSubsample(16),
@@ -101,14 +101,14 @@ def test_scale_and_translate_draws_each_axis_alone():
 
 
 def test_rotate_up_keeps_heights_and_norms(points):
-    turned = RotateUp()(points, epoch=0, index=INDEX)
+    turned = RandomRotateY()(points, epoch=0, index=INDEX)
     assert torch.equal(turned[..., 1], points[..., 1])
     torch.testing.assert_close(turned.norm(dim=-1), points.norm(dim=-1))
 
 
 def test_rotate_up_covers_the_full_circle():
     east = torch.tensor([1.0, 0, 0]).expand(4000, 1, 3)
-    turned = RotateUp()(east, epoch=0, index=torch.arange(4000))[:, 0]
+    turned = RandomRotateY()(east, epoch=0, index=torch.arange(4000))[:, 0]
     angles = torch.atan2(turned[:, 2], turned[:, 0])
     counts = torch.histc(angles, bins=8, min=-torch.pi, max=torch.pi)
     assert counts.min() > 400
@@ -116,7 +116,7 @@ def test_rotate_up_covers_the_full_circle():
 
 def test_rotate_up_is_no_mirror_image():
     basis = torch.eye(3).expand(8, 3, 3)
-    torch.testing.assert_close(torch.linalg.det(RotateUp()(basis, epoch=0, index=INDEX)), torch.ones(8))
+    torch.testing.assert_close(torch.linalg.det(RandomRotateY()(basis, epoch=0, index=INDEX)), torch.ones(8))
 
 
 def test_random_rotate_draws_rotations():
@@ -159,7 +159,10 @@ def test_compose_of_nothing_returns_the_points(points):
 
 
 def test_compose_shows_its_transforms():
-    assert repr(Compose([RotateUp(), RandomRotate(seed=3)])) == "Compose([RotateUp(seed=0), RandomRotate(seed=3)])"
+    assert (
+        repr(Compose([RandomRotateY(), RandomRotate(seed=3)]))
+        == "Compose([RandomRotateY(seed=0), RandomRotate(seed=3)])"
+    )
 
 
 @pytest.mark.parametrize(

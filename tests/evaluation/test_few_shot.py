@@ -5,7 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from jointmae_hf.data import PointCloudArrays, PointCloudCollator, point_cloud_features, point_cloud_table
+from jointmae_hf.data import PointCloudCollator, PointCloudTensors, point_cloud_features, point_cloud_table
 from jointmae_hf.evaluation import as_fold, draw_fold
 
 
@@ -43,7 +43,7 @@ def test_fold_has_its_ways_and_shots(train, test):
     assert len(fold.class_names) == len(set(fold.class_names)) == 5
 
 
-def test_labels_of_a_fold_name_the_classes_of_the_corpus(train, test):
+def test_labels_of_a_fold_name_the_classes_of_the_dataset(train, test):
     fold = draw_fold(train, test, num_ways=5, num_shots=3, fold=0, num_test=4)
     assert [fold.class_names[label] for label in labels(fold.train)] == [
         f"class {row // 6}" for row in rows(fold.train)
@@ -99,7 +99,7 @@ def test_draw_fold_refuses_numbers_that_are_too_small(train, test, name):
 
 def test_folds_are_drawn_from_clouds_in_memory():
     labels = torch.arange(4).repeat_interleave(6)
-    clouds = PointCloudArrays(torch.rand(24, 8, 3), labels)
+    clouds = PointCloudTensors(torch.rand(24, 8, 3), labels)
     fold = draw_fold(clouds, clouds, num_ways=2, num_shots=3, fold=0, num_test=5)
     assert (len(fold.train), len(fold.test), fold.train.num_points) == (6, 10, 8)
     classes = [int(name) for name in fold.class_names]
@@ -110,6 +110,6 @@ def test_folds_are_drawn_from_clouds_in_memory():
 
 
 def test_clouds_in_memory_without_labels_are_refused():
-    clouds = PointCloudArrays(torch.rand(4, 8, 3))
+    clouds = PointCloudTensors(torch.rand(4, 8, 3))
     with pytest.raises(ValueError, match="`train` must have labels, got none"):
         draw_fold(clouds, clouds, 2, 1, 0)

@@ -4,7 +4,7 @@ import pytest
 
 from jointmae_hf.evaluation import Result, write_results
 from jointmae_hf.evaluation.__main__ import main
-from jointmae_hf.evaluation.paper_figures import PAPER_FIGURES, paper_figure
+from jointmae_hf.evaluation.paper_numbers import PAPER_FIGURES, paper_figure
 from jointmae_hf.evaluation.tables import PAPER_COLUMNS, merge_seeds, paper_value, render_results
 
 

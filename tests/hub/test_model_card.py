@@ -225,7 +225,7 @@ def test_labels_that_nobody_named_are_left_out(tiny_config, tmp_path):
     assert facts_from_run(tmp_path).labels == []
 
 
-def test_training_data_takes_the_terms_of_the_corpus(tmp_path):
+def test_training_data_takes_the_terms_of_the_dataset(tmp_path):
     options = {"num_train": 2, "num_validation": 0, "num_test": 0, "num_points": 8, "cache_dir": tmp_path}
     split = load_point_clouds("synthetic_shapes", split="train", **options)
     assert TrainingData.from_split("synthetic_shapes", split) == TrainingData(

@@ -9,8 +9,8 @@ from jointmae_hf.model.depth_projection import (
     project_points,
     render_colors,
     render_depth_maps,
+    rotate_views,
     sample_views,
-    turn_views,
     view_from_angles,
 )
 
@@ -115,13 +115,13 @@ def test_sample_views_covers_the_circle_and_stays_in_the_band():
 
 def test_turn_views_adds_to_the_azimuth(tolerance):
     azimuth, elevation = torch.tensor([0.3, 2.0]).double(), torch.tensor([0.5, -0.2]).double()
-    turned = turn_views(view_from_angles(azimuth, elevation, 2.0), 4)
+    turned = rotate_views(view_from_angles(azimuth, elevation, 2.0), 4)
     expected = [view_from_angles(azimuth + turn * math.pi / 2, elevation, 2.0) for turn in range(4)]
     torch.testing.assert_close(turned, torch.stack(expected, dim=1), **tolerance[torch.float64])
 
 
 def test_turn_views_begins_with_the_view_itself(views):
-    assert torch.equal(turn_views(views, 4)[:, 0], views)
+    assert torch.equal(rotate_views(views, 4)[:, 0], views)
 
 
 def test_project_points_keeps_points_behind_the_camera_apart():
@@ -170,7 +170,7 @@ def test_maps_are_closeness_on_an_empty_background(make_cloud, views, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_maps_of_several_views_equal_those_of_each(make_cloud, views, mode):
-    points, turned = make_cloud(dtype=torch.float64), turn_views(views, 3)
+    points, turned = make_cloud(dtype=torch.float64), rotate_views(views, 3)
     together = render_depth_maps(points, turned, **CAMERA, mode=mode)
     alone = [render_depth_maps(points, turned[:, [i]], **CAMERA, mode=mode) for i in range(3)]
     torch.testing.assert_close(together, torch.cat(alone, dim=1))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.model.depth_projection import turn_views
+from jointmae_hf.model.depth_projection import rotate_views
 from jointmae_hf.model.losses import cross_reconstruction_loss
 from jointmae_hf.model.point_ops import bounding_sphere, group_points
 
@@ -109,7 +109,7 @@ def test_cross_loss_prefers_the_perfect_reconstruction(build_tiny_config, make_c
     config = build_tiny_config(num_points=512, num_groups=[64, 32], target_group_size=16, projection_mode=mode)
     model, points = JointMAEForPreTraining(config).eval(), make_cloud(2, 512)
     outputs = model(points)
-    views, frame = turn_views(outputs.view, 4), bounding_sphere(points)
+    views, frame = rotate_views(outputs.view, 4), bounding_sphere(points)
     target = model.project(points, views)
     offsets = outputs.target_points.unflatten(1, (32, 16)) - outputs.centers[:, :, None]
     candidates = {

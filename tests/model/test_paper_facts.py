@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from jointmae_hf import JointMAEConfig, JointMAEForPointCloudClassification, JointMAEForPreTraining
-from jointmae_hf.model.depth_projection import project_points, turn_views, view_from_angles
+from jointmae_hf.model.depth_projection import project_points, rotate_views, view_from_angles
 from jointmae_hf.model.point_ops import bounding_sphere, chamfer_distance, group_points
 
 
@@ -172,14 +172,14 @@ def test_loss_2d_is_the_squared_error_of_hidden_patches_eq_5(outputs):
 
 
 def test_loss_3d_2d_is_the_squared_error_of_4_projections_eq_6(model, outputs, points):
-    views = turn_views(outputs.view, 4)
+    views = rotate_views(outputs.view, 4)
     target = model.project(points, views)
     predicted = model.project(outputs.reconstructed_points, views, bounding_sphere(points))
     torch.testing.assert_close(outputs.loss_3d_2d, (predicted - target).square().mean())
 
 
 def test_first_projection_of_the_cross_loss_is_the_input_depth_map(model, outputs, points):
-    assert torch.equal(model.project(points, turn_views(outputs.view, 4))[:, :1], outputs.depth_map)
+    assert torch.equal(model.project(points, rotate_views(outputs.view, 4))[:, :1], outputs.depth_map)
 
 
 def test_loss_is_the_sum_of_three_eq_7(outputs):

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import torch
 
 from jointmae_hf.data import read_point_cloud
-from jointmae_hf.data.corpus_lists import read_names
-from jointmae_hf.data.few_shot_pickles import FewShotPickle
-from jointmae_hf.data.hdf5_files import Hdf5Column, read_hdf5
-from jointmae_hf.data.modelnet40_pickles import ModelNet40Pickles
-from jointmae_hf.data.number_files import read_numbers
-from jointmae_hf.data.pcd_reader import decompress_lzf
-from jointmae_hf.data.restricted_pickle import read_restricted_pickle
+from jointmae_hf.data.builders.few_shot_pickles import FewShotPickle
+from jointmae_hf.data.builders.modelnet40_pickles import ModelNet40Pickles
+from jointmae_hf.data.builders.split_lists import read_names
+from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
+from jointmae_hf.data.readers.number_files import read_numbers
+from jointmae_hf.data.readers.pcd import decompress_lzf
+from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.hub.convert_point_mae import read_point_mae
 from jointmae_hf.model.cloud_files import read_cloud_file
 
@@ -155,12 +155,12 @@ def h5_files(folder: Path) -> list[bytes]:
     return files
 
 
-def corpus_h5_files(folder: Path) -> list[bytes]:
-    with h5py.File(folder / "corpus.h5", "w") as file:
+def dataset_h5_files(folder: Path) -> list[bytes]:
+    with h5py.File(folder / "dataset.h5", "w") as file:
         file.create_dataset("data", data=np.stack([POINTS] * 4), compression="gzip")
         file.create_dataset("label", data=np.arange(4).reshape(4, 1).astype(np.uint8), compression="gzip")
         file.create_dataset("mask", data=np.zeros((4, 8), np.int32))
-    return [(folder / "corpus.h5").read_bytes()]
+    return [(folder / "dataset.h5").read_bytes()]
 
 
 def parquet_files(_: Path) -> list[bytes]:
@@ -234,10 +234,8 @@ TARGETS = {
     "decompress_lzf": Target("", lzf_streams, lambda path: decompress_lzf(path.read_bytes(), 249), nothing_wrong),
     "read_numbers": Target(".txt", number_files, lambda path: read_numbers(path, 3), nothing_wrong),
     "read_names": Target(".txt", name_lists, read_names, nothing_wrong),
-    "read_hdf5": Target(".h5", corpus_h5_files, lambda path: read_hdf5(path, COLUMNS), nothing_wrong),
-    "read_restricted_pickle": Target(
-        ".pkl", pickles, lambda path: read_restricted_pickle(path, 1 << 20), nothing_wrong
-    ),
+    "read_hdf5": Target(".h5", dataset_h5_files, lambda path: read_hdf5(path, COLUMNS), nothing_wrong),
+    "read_safe_pickle": Target(".pkl", pickles, lambda path: read_safe_pickle(path, 1 << 20), nothing_wrong),
     "ModelNet40Pickles": Target(
         ".dat",
         cache_pickles,

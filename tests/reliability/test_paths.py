@@ -34,7 +34,7 @@ def write_clouds(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_corpus_takes_any_name_for_its_folders(name, tmp_path):
+def test_dataset_takes_any_name_for_its_folders(name, tmp_path):
     root = tmp_path / NAMES[name]
     write_clouds(root / "data")
     splits = load_point_clouds("folder", root / "data", cache_dir=root / "cache")

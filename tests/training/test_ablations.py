@@ -26,20 +26,20 @@ ROWS = {row.label: row for rows in ABLATIONS.values() for row in rows}
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
+def splits(tmp_path_factory):
     sizes = {"num_train": 120, "num_validation": 8, "num_test": 20, "num_points": 64}
     return load_splits("synthetic_shapes", cache_dir=tmp_path_factory.mktemp("cache"), **sizes)
 
 
 @pytest.fixture
-def build_study(corpus, tiny_config, tmp_path):
+def build_study(splits, tiny_config, tmp_path):
     def build(**changes):
         few = {"max_steps": 2, "per_device_train_batch_size": 4, "save_strategy": "steps", "save_steps": 1}
         quiet = {"eval_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1}
         values = training_defaults(RECIPES["quick"]) | few | quiet | {"save_total_limit": None} | changes
         training = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **values)
         fields = {name: getattr(tiny_config, name) for name in SIZES}
-        data = {"corpus": corpus, "corpus_name": "shapes", "probe_corpus": corpus, "probe_name": "shapes"}
+        data = {"splits": splits, "dataset_name": "shapes", "probe_dataset": splits, "probe_name": "shapes"}
         return AblationStudy(recipe=RECIPES["quick"], training=training, fields=fields, num_probe_train=100, **data)
 
     return build

@@ -8,9 +8,9 @@ from jointmae_hf.training import FineTuningArguments, MeasuredFolds, parse_fine_
 
 def test_flags_win_over_the_recipe(tmp_path):
     flags = ["--output_dir", str(tmp_path), "--learning_rate", "0.25", "--recipe", "paper", "--from_scratch", "True"]
-    script, corpus, training, recipe = parse_fine_tuning_arguments("classification", command_line=flags)
+    script, splits, training, recipe = parse_fine_tuning_arguments("classification", command_line=flags)
     assert (training.learning_rate, training.weight_decay) == (0.25, 0.05)
-    assert (corpus.dataset, script.recipe, recipe.num_candidates.value) == ("synthetic_shapes", "paper", 1200)
+    assert (splits.dataset, script.recipe, recipe.num_candidates.value) == ("synthetic_shapes", "paper", 1200)
 
 
 def test_training_on_validation_chooses_no_epoch(tmp_path):
@@ -42,7 +42,7 @@ def test_configuration_is_that_of_the_checkpoint_but_for_what_changes(tiny_confi
     assert from_scratch.hidden_size == 32
 
 
-def test_parts_of_a_corpus_without_parts_are_refused():
+def test_parts_of_a_dataset_without_parts_are_refused():
     with pytest.raises(ValueError, match="`dataset` must have parts: shapenet_part or synthetic_shapes, got 'folder'"):
         part_fields("folder")
 

@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 from jointmae_hf import JointMAEConfig
 from jointmae_hf.data import Normalize
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
-from jointmae_hf.training import AUGMENTATIONS, FINE_TUNING_RECIPES, CloudSampling, Setting, choose_recipe
+from jointmae_hf.training import AUGMENTATIONS, FINE_TUNING_RECIPES, PointSampling, Setting, choose_recipe
 
 
 RECIPES = [recipe for recipes in FINE_TUNING_RECIPES.values() for recipe in recipes.values()]
@@ -19,7 +19,7 @@ PAPER = FINE_TUNING_RECIPES["classification"]["paper"]
 
 def sampling(cloud_size, num_candidates=24, num_points=16, recipe=PAPER, **options):
     recipe = dataclasses.replace(recipe, augmentation=(), num_candidates=Setting(num_candidates, "test"))
-    return CloudSampling(SimpleNamespace(num_points=cloud_size), recipe, num_points, seed=0, **options)
+    return PointSampling(SimpleNamespace(num_points=cloud_size), recipe, num_points, seed=0, **options)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

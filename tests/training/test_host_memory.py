@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from jointmae_hf.training import keep_freed_memory
+from jointmae_hf.training import disable_malloc_trim
 
 
 PROGRAM = """
 import resource, sys
 import torch
-from jointmae_hf.training import keep_freed_memory
+from jointmae_hf.training import disable_malloc_trim
 
 if sys.argv[1] == "keep":
-    assert keep_freed_memory()
+    assert disable_malloc_trim()
 for turn in range(12):
     if turn == 8:  # by then small tensors have found places where large ones do not need theirs
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -37,4 +37,4 @@ def test_kept_memory_is_soon_not_touched_for_the_first_time_any_more():
 
 def test_other_allocators_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert not keep_freed_memory()
+    assert not disable_malloc_trim()

@@ -13,7 +13,7 @@ from jointmae_hf.data import PointCloudDataset, load_point_clouds
 from jointmae_hf.training import (
     FINE_TUNING_RECIPES,
     RECIPES,
-    CloudSampling,
+    PointSampling,
     build_fine_tuning_trainer,
     build_trainer,
     check_num_processes,
@@ -150,11 +150,11 @@ def test_trainers_synchronize_when_asked(is_asked, tiny_config, tmp_path, monkey
     for module in (pretraining_run, finetuning_run):
         monkeypatch.setattr(module, "synchronize_batch_norm", lambda model, _: convert(model))
     sizes = {"num_train": 4, "num_validation": 2, "num_test": 0, "num_points": 64}
-    corpus = load_point_clouds("synthetic_shapes", cache_dir=tmp_path / "cache", **sizes)
+    dataset = load_point_clouds("synthetic_shapes", cache_dir=tmp_path / "cache", **sizes)
     training = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", disable_tqdm=True)
-    pretrainer = build_trainer(tiny_config, RECIPES["quick"], training, corpus, sync_batch_norm=is_asked)
-    clouds, model = PointCloudDataset(corpus["train"]), JointMAEForPointCloudClassification(tiny_config)
-    sampling = CloudSampling(clouds, FINE_TUNING_RECIPES["classification"]["quick"], 64, 0)
+    pretrainer = build_trainer(tiny_config, RECIPES["quick"], training, dataset, sync_batch_norm=is_asked)
+    clouds, model = PointCloudDataset(dataset["train"]), JointMAEForPointCloudClassification(tiny_config)
+    sampling = PointSampling(clouds, FINE_TUNING_RECIPES["classification"]["quick"], 64, 0)
     tuner = build_fine_tuning_trainer(model, training, sampling, clouds, sync_batch_norm=is_asked)
     for trainer in (pretrainer, tuner):
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in trainer.model.modules()) == is_asked

@@ -16,7 +16,12 @@ def recipe(request):
 
 
 def test_every_value_has_a_source(recipe):
-    settings = [*recipe.model.values(), *recipe.training.values(), *recipe.augmentation, *recipe.corpus.values()]
+    settings = [
+        *recipe.model.values(),
+        *recipe.training.values(),
+        *recipe.augmentation,
+        *recipe.dataset_sizes.values(),
+    ]
     assert all(setting.source.strip() for setting in settings)
 
 

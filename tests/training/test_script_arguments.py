@@ -2,28 +2,28 @@ import pytest
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from jointmae_hf.training import CorpusArguments, processes, set_up_process
+from jointmae_hf.training import DatasetArguments, processes, set_up_process
 
 
 def parse(*flags):
-    return HfArgumentParser(CorpusArguments).parse_args_into_dataclasses(list(flags))[0]
+    return HfArgumentParser(DatasetArguments).parse_args_into_dataclasses(list(flags))[0]
 
 
-def test_corpus_is_embedded_shapes_without_a_flag():
-    assert (parse().dataset, parse().corpus_name) == ("synthetic_shapes", "synthetic_shapes")
+def test_dataset_is_embedded_shapes_without_a_flag():
+    assert (parse().dataset, parse().dataset_name) == ("synthetic_shapes", "synthetic_shapes")
 
 
-def test_corpus_is_a_folder_with_data_dir_alone(tmp_path):
+def test_dataset_is_a_folder_with_data_dir_alone(tmp_path):
     arguments = parse("--data_dir", str(tmp_path / "my clouds"))
-    assert (arguments.dataset, arguments.corpus_name) == ("folder", "my clouds")
+    assert (arguments.dataset, arguments.dataset_name) == ("folder", "my clouds")
 
 
-def test_corpus_is_named_with_its_variant():
-    arguments = parse("--dataset", "scanobjectnn", "--dataset_options", '{"variant": "obj_bg"}')
-    assert arguments.corpus_name == "scanobjectnn obj_bg"
+def test_dataset_is_named_with_its_variant():
+    arguments = parse("--dataset", "scanobjectnn", "--dataset_options", '{"subset": "obj_bg"}')
+    assert arguments.dataset_name == "scanobjectnn obj_bg"
 
 
-@pytest.mark.parametrize("text", ["[1]", "{variant}", "3"])
+@pytest.mark.parametrize("text", ["[1]", "{subset}", "3"])
 def test_dataset_options_must_be_an_object(text):
     with pytest.raises(ValueError, match="`dataset_options` must be a JSON object, got"):
         parse("--dataset_options", text)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
-from jointmae_hf.data import PointCloudArrays, generate_shape
+from jointmae_hf.data import PointCloudTensors, generate_shape
 from jointmae_hf.evaluation import draw_fold
 from jointmae_hf.training import (
     STUDIES,
@@ -52,7 +52,9 @@ def clouds():
             generate_shape(0, "train", 20 * (index // 4) + index % 4, num_points=64) for index in range(first, count)
         ]
         arrays = [np.stack([getattr(shape, name) for shape in shapes]) for name in ("points", "label", "part_labels")]
-        return PointCloudArrays(torch.from_numpy(arrays[0]), *(torch.from_numpy(array).long() for array in arrays[1:]))
+        return PointCloudTensors(
+            torch.from_numpy(arrays[0]), *(torch.from_numpy(array).long() for array in arrays[1:])
+        )
 
     return {"train": split(0, 48), "validation": split(48, 60), "test": split(60, 72)}
 
@@ -100,7 +102,7 @@ def finished(build_study):
 
 def test_stage_probes_on_validation_and_test(finished):
     study, record = finished
-    results = record.results_of("joint")
+    results = record.to_results("joint")
     assert [result.split for result in results] == ["validation", "test"]
     assert [(result.num_train, result.num_test) for result in results] == [(48, 12), (60, 12)]
     assert all(result.pre_training == "Joint-MAE on shapes (in-domain)" for result in results)
@@ -129,7 +131,7 @@ def test_stopped_stage_goes_on_to_the_result_of_one_go(build_study, finished):
         study.run(STAGE, record, StepClock(1) if calls < 2 else Deadline(), steps_per_minute=2.0)
         calls += 1
     assert calls == 3
-    assert record.results_of("joint") == expected.results_of("joint")
+    assert record.to_results("joint") == expected.to_results("joint")
     expected_norms = expected.stages["joint"]["gradient_norms"]
     assert record.stages["joint"]["gradient_norms"] == expected_norms
 
@@ -194,7 +196,7 @@ def tune(study, record, task, deadline=None, **training):
 def test_classification_measures_the_last_and_the_best_epoch(finished):
     study, record = finished
     assert tune(study, record, "classification")
-    results = record.results_of("classification")
+    results = record.to_results("classification")
     assert {result.selection_rule for result in results} == {"last epoch", "best overall_accuracy on validation"}
     assert all(result.pre_training == "Joint-MAE on shapes (in-domain)" for result in results)
 
@@ -202,11 +204,11 @@ def test_classification_measures_the_last_and_the_best_epoch(finished):
 def test_stopped_fine_tuning_goes_on_to_the_result_of_one_go(finished, tmp_path):
     study, record = finished
     assert tune(study, record, "segmentation")
-    expected = record.results_of("segmentation")
+    expected = record.to_results("segmentation")
     assert {result.name for result in expected} == {"instance_miou", "class_miou"}
     assert not tune(study, record, "segmentation", StepClock(3))
     assert tune(study, record, "segmentation")
-    assert record.results_of("segmentation") == expected
+    assert record.to_results("segmentation") == expected
 
 
 def test_few_shot_goes_on_with_the_next_fold(finished, monkeypatch):
@@ -230,7 +232,7 @@ def test_few_shot_goes_on_with_the_next_fold(finished, monkeypatch):
     assert not tune(study, record, "few_shot", TwoFolds(), num_train_epochs=1, per_device_train_batch_size=4)
     assert len(measured) == 2
     assert tune(study, record, "few_shot", num_train_epochs=1, per_device_train_batch_size=4)
-    (result,) = record.results_of("few_shot")
+    (result,) = record.to_results("few_shot")
     assert (len(measured), result.num_runs, result.protocol) == (3, 3, "2-way 4-shot, fine_tuning")
 
 
@@ -242,8 +244,8 @@ def test_weights_that_are_not_there_are_named(build_study):
 
 def test_parts_of_each_category_follow_from_the_clouds():
     parts = torch.tensor([[0, 0, 2], [1, 1, 1], [0, 2, 2]])
-    clouds = {"train": PointCloudArrays(torch.rand(3, 3, 3), torch.tensor([0, 1, 0]), parts)}
-    clouds["test"] = PointCloudArrays(torch.rand(1, 3, 3), torch.tensor([1]), torch.tensor([[3, 1, 1]]))
+    clouds = {"train": PointCloudTensors(torch.rand(3, 3, 3), torch.tensor([0, 1, 0]), parts)}
+    clouds["test"] = PointCloudTensors(torch.rand(1, 3, 3), torch.tensor([1]), torch.tensor([[3, 1, 1]]))
     fields = part_fields_of_clouds(clouds)
     assert fields["category_labels"] == [[0, 2], [1, 3]]
     assert fields["num_categories"] == 2
@@ -253,7 +255,7 @@ def test_parts_of_each_category_follow_from_the_clouds():
 
 @pytest.mark.parametrize("stage", [*STUDIES["claim"], *STUDIES["ablations"]], ids=lambda stage: stage.name)
 def test_every_stage_has_a_configuration_of_full_size(build_study, stage):
-    study = build_study(fields={}, clouds={"train": PointCloudArrays(torch.rand(1, 1024, 3))})
+    study = build_study(fields={}, clouds={"train": PointCloudTensors(torch.rand(1, 1024, 3))})
     record = StudyRecord(study.output_dir / "results.json", {})
     norms = {"gradient_norm_3d": 1.0, "gradient_norm_2d": 1.0, "gradient_norm_3d_2d": 1.0}
     record.stages["joint_mae_10_minutes"] = {"gradient_norms": norms}

@@ -22,7 +22,7 @@ def test_finished_stages_are_read_by_the_next_call(tmp_path, record):
     )
     record.add("b", [svm("Joint-MAE, 2 minutes", 52.0)], {})
     again = StudyRecord(tmp_path / "results.json", {"scale": 1.0})
-    assert again.results_of("a") == record.results_of("a")
+    assert again.to_results("a") == record.to_results("a")
     assert again.results() == record.results()
     assert again.stages["a"]["steps"] == 7
     assert "b" in again

@@ -1,4 +1,4 @@
-"""Push a converted corpus to data sets whose requests the test has spoilt, and tell what came of each."""
+"""Push a converted dataset to data sets whose requests the test has spoilt, and tell what came of each."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Train on a real corpus whose second sample makes its worker raise, die, hang or end: `faulty_worker.py FAULT FOLDER`."""
+"""Train on a real dataset whose second sample makes its worker raise, die, hang or end: `faulty_worker.py FAULT FOLDER`."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ BAD_SAMPLE = 5
 
 
 class FaultyDataset(PointCloudDataset):
-    """A corpus with a sample that cannot be read."""
+    """A dataset with a sample that cannot be read."""
 
     fault = "raises"
 
@@ -38,7 +38,7 @@ def main():
     torch.set_num_threads(1)
     FaultyDataset.fault, config, folder = sys.argv[1], JointMAEConfig.from_pretrained(sys.argv[2]), Path(sys.argv[3])
     sizes = {"num_train": 8, "num_validation": 0, "num_test": 0, "num_points": 80}
-    corpus = load_point_clouds("synthetic_shapes", cache_dir=folder / "cache", **sizes)
+    dataset = load_point_clouds("synthetic_shapes", cache_dir=folder / "cache", **sizes)
     training = TrainingArguments(
         str(folder / "run"),
         per_device_train_batch_size=2,
@@ -51,7 +51,7 @@ def main():
     trainer = JointMAETrainer(
         model=JointMAEForPreTraining(config),
         args=training,
-        train_dataset=FaultyDataset(corpus["train"]),
+        train_dataset=FaultyDataset(dataset["train"]),
         data_collator=PointCloudCollator(num_points=64),  # clouds of 80 points are read one by one
         loader_timeout=5.0,
     )

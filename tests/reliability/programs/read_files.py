@@ -17,8 +17,8 @@ import torch
 import trimesh
 
 from jointmae_hf.data import POINT_CLOUD_SUFFIXES, load_point_clouds, read_point_cloud
-from jointmae_hf.data.hdf5_files import Hdf5Column, read_hdf5
-from jointmae_hf.data.restricted_pickle import read_restricted_pickle
+from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
+from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.hub.convert_point_mae import read_point_mae
 from jointmae_hf.model.cloud_files import CLOUD_FILE_SUFFIXES, read_cloud_file
 
@@ -40,7 +40,7 @@ def readers_of(path):
     if suffix == ".h5":
         yield "read_hdf5", lambda: read_hdf5(path, [Hdf5Column("points", (3,))])
     if suffix == ".pkl":
-        yield "read_restricted_pickle", lambda: read_restricted_pickle(path, MEBIBYTE)
+        yield "read_safe_pickle", lambda: read_safe_pickle(path, MEBIBYTE)
     if suffix == ".pth":
         yield "read_point_mae", lambda: read_point_mae(path)
 

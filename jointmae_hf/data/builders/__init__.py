@@ -1,0 +1,1 @@
+"""Builders of the datasets that `load_point_clouds` knows."""
