@@ -5,9 +5,10 @@
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
 
-style: ## format, then lint and check types
+style: ## format, then lint, spell-check and check types
 	ruff format .
 	ruff check --fix .
+	codespell
 	python -m mlinter jointmae_hf/model --no-progress
 	mypy
 
