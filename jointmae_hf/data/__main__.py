@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from .checksums import verify_checksums
-from .conversion import convert_to_parquet, push_dataset
+from .conversion import convert_to_parquet, push_dataset, verify_checksums
 
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .point_cloud_dataset import PointCloudSamples
+from .dataset import PointCloudSamples
 
 
 class PointCloudCollator:

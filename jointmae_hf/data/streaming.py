@@ -6,7 +6,7 @@ import datasets
 import torch
 
 from .collator import PointCloudCollator
-from .point_cloud_dataset import PointCloudDataset
+from .dataset import PointCloudDataset
 
 
 # A table becomes a `Dataset` once, which takes as long as to decode some batches.

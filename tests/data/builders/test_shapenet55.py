@@ -134,7 +134,7 @@ def cut_off(source_dir):
     [
         (
             lambda source_dir: (source_dir / "ShapeNet-55" / "test.txt").unlink(),
-            r"test\.txt` must be there beside the other",
+            r"test\.txt` must be there with the other",
         ),
         (
             lambda source_dir: (source_dir / "shapenet_pc" / TRAIN[2]).unlink(),
@@ -156,7 +156,7 @@ def test_shapenet55_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path
     spoil(source_dir)
     with pytest.raises(DatasetError, match=message) as caught:
         load(source_dir, tmp_path)
-    for text in ("Point-BERT", "Licence: ShapeNet terms", "shapenet_pc/02691156-"):
+    for text in ("Point-BERT", "License: ShapeNet terms", "shapenet_pc/02691156-"):
         assert text in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 

@@ -155,7 +155,7 @@ def test_text_names_what_is_wrong_and_where_to_get_it(text, tmp_path, spoil, mes
     spoil(text)
     with pytest.raises(DatasetError, match=message) as caught:
         load(text, tmp_path)
-    for part in ("cminst/ShapeNet", "Licence: ShapeNet terms", "shuffled_train_file_list.json"):
+    for part in ("cminst/ShapeNet", "License: ShapeNet terms", "shuffled_train_file_list.json"):
         assert part in str(caught.value)
 
 

@@ -121,6 +121,6 @@ def test_hdf5_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path, spoi
     spoil(source_dir)
     with pytest.raises(DatasetError, match=message) as caught:
         load(source_dir, tmp_path)
-    for text in ("modelnet.cs.princeton.edu", "Licence: academic research only", "ply_data_train_0_id2file.json"):
+    for text in ("modelnet.cs.princeton.edu", "License: academic research only", "ply_data_train_0_id2file.json"):
         assert text in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))

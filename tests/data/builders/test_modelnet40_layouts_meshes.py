@@ -82,7 +82,7 @@ def test_meshes_stand_upright(source_dir, tmp_path):
     assert is_base.mean() > 0.1
 
 
-def test_meshes_are_centred_and_scaled_to_the_unit_sphere(source_dir, tmp_path):
+def test_meshes_are_centered_and_scaled_to_the_unit_sphere(source_dir, tmp_path):
     for points in load(source_dir, tmp_path, split="test").with_format("numpy")["points"][:]:
         np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-6)
         assert np.linalg.norm(points, axis=1).max() == pytest.approx(1)
