@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from jointmae_hf.data import PointCloudTensors, as_clouds
-from jointmae_hf.data.few_shot import NUM_TEST_SHAPES, FoldDraw
+from jointmae_hf.data.few_shot_folds import NUM_TEST_SHAPES, FoldDraw
 
 
 if TYPE_CHECKING:

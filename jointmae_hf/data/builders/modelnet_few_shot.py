@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from jointmae_hf.data.few_shot import NUM_TEST_SHAPES, FoldDraw
+from jointmae_hf.data.few_shot_folds import NUM_TEST_SHAPES, FoldDraw
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.data.schema import point_cloud_features
 
@@ -214,7 +214,7 @@ class ModelNetFewShot(PointCloudBuilder):
     """
 
     SOURCE = MODELNET_FEW_SHOT_SOURCE
-    SOURCES = (*BUILDER_SOURCES, "data/few_shot.py")
+    SOURCES = (*BUILDER_SOURCES, "data/few_shot_folds.py")
     _files: DrawnFold | FewShotPickle
 
     def __init__(

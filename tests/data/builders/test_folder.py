@@ -142,6 +142,13 @@ def test_folder_is_read_from_the_cache_when_nothing_changes(cloud_folder, tmp_pa
     assert len(load(cloud_folder, tmp_path, split="train")) == 4
 
 
+def test_folder_is_found_again_after_datasets_has_replaced_open_and_path_in_builders(cloud_folder, tmp_path):
+    root = cloud_folder.rename(tmp_path / "url::like")
+    for cache in ("first", "second"):
+        splits = load_point_clouds("folder", root, cache_dir=tmp_path / cache)
+        assert len(splits["train"]) == 4
+
+
 def test_folder_needs_a_data_dir():
     with pytest.raises(ValueError, match="`data_dir` must name the folder of the dataset, got None"):
         PointCloudFolder()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jointmae_hf.data.few_shot import FoldDraw
+from jointmae_hf.data.few_shot_folds import FoldDraw
 
 
 LABELS = np.repeat(np.arange(8), 6)
