@@ -30,8 +30,6 @@ _BUILDERS: dict[str, Any] = {
     "shapenet_part": ShapeNetPart,
     "synthetic_shapes": SyntheticShapes,
 }
-
-
 _Split = TypeVar("_Split", Dataset, PointCloudTensors)
 
 
@@ -59,7 +57,7 @@ def load_point_clouds(
 ) -> Dataset | DatasetDict:
     """Load a point cloud dataset; it is built on first use and read from the cache of `datasets` afterwards.
 
-    `datasets` does not verify its cache beyond what Arrow needs to open a file: see `docs/datasets.md`.
+    `datasets` does not verify its cache, see `docs/datasets.md`; `convert_to_parquet` writes files with checksums.
 
     Args:
         name (`str`):
@@ -74,7 +72,7 @@ def load_point_clouds(
         num_proc (`int`, *optional*):
             Processes that build the dataset, one by default. More are faster where every cloud is a file.
         config (`Any`, *optional*):
-            Options of the dataset, which its builder documents: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
+            Options of the dataset, documented at its builder: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
             `ScanObjectNN`, `ShapeNetPart`, `PointCloudFolder` and `SyntheticShapesConfig`.
 
     Returns:

@@ -8,7 +8,7 @@
 | `part_labels` | `List(Value("uint8"))` | part of every point, if the dataset has parts |
 | `is_background` | `List(Value("bool"))` | whether a point belongs to the background, if the objects are cut from scans |
 | `synset` | `Value("string")` | WordNet offset of the class, if the dataset has synsets |
-| `id` | `Value("string")` | name that finds the cloud again in its source, with the synset where there is one |
+| `id` | `Value("string")` | name of the cloud in its source, unique together with the synset where there is one |
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def point_cloud_features(
     has_background: bool = False,
     has_synset: bool = False,
 ) -> Features:
-    """Describe the columns of a dataset.
+    """Return the columns of a dataset.
 
     Args:
         num_points (`int`, *optional*):
@@ -39,7 +39,7 @@ def point_cloud_features(
         has_normals (`bool`, *optional*, defaults to `False`):
             Whether every point carries a normal.
         has_background (`bool`, *optional*, defaults to `False`):
-            Whether every point tells the object from its background.
+            Whether every point is marked as object or background.
         has_synset (`bool`, *optional*, defaults to `False`):
             Whether every cloud carries a WordNet offset.
 
@@ -88,7 +88,7 @@ def _check_triples(name: str, clouds: Sequence[np.ndarray], num_points: int | No
         if cloud.ndim != 2 or cloud.shape[1] != 3 or cloud.dtype != np.float32:
             raise ValueError(f"`{name}` must be float32 arrays (num_points, 3), got {cloud.dtype} {cloud.shape}.")
         if num_points is not None and len(cloud) != num_points:
-            raise ValueError(f"`{name}` must hold {num_points} points as `features` say, got {len(cloud)}.")
+            raise ValueError(f"`{name}` must hold {num_points} points as in `features`, got {len(cloud)}.")
 
 
 def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.ListArray:
@@ -98,7 +98,7 @@ def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.Lis
 
 
 def _array_of_triples(feature: Array2D, clouds: Sequence[np.ndarray]) -> pa.ExtensionArray:
-    """One list of points per cloud."""
+    """Return one list of points per cloud."""
     lengths = [len(cloud) for cloud in clouds]
     rows = _list_array(np.concatenate(clouds).reshape(-1), [3] * sum(lengths))
     return pa.ExtensionArray.from_storage(feature(), _list_array(rows, lengths))
@@ -114,7 +114,7 @@ def point_cloud_table(
     is_background: Sequence[np.ndarray] | None = None,
     synsets: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Write clouds into an Arrow table, without a Python object per number.
+    """Write clouds into an Arrow table without a Python object per number.
 
     Args:
         features (`datasets.Features`):

@@ -1,8 +1,8 @@
 """Augmentations of a batch of clouds, on the device of the points.
 
-Each takes `(points, *, epoch, index)` and returns new points. What it draws depends on its `seed`, on `epoch` and on the
-sample's `index` alone, see `counter_rng`; give two transforms of one kind different seeds, and so `RandomRotateY` and
-`RandomRotate`, which share a stream.
+Each takes `(points, *, epoch, index)` and returns new points. What it draws depends only on its `seed`, on `epoch` and on the
+sample's `index`, see `counter_rng`. Give two transforms of one kind different seeds; `RandomRotateY` and `RandomRotate` share
+a stream, as do both subsampling transforms.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .counter_rng import RandomStream, counter_normal, counter_uniform
 
 
 class Transform(Protocol):
-    """What `Compose` accepts."""
+    """A transform of a batch of clouds, as `Compose` accepts it."""
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the changed points of shape `(batch_size, num_points, 3)`."""
@@ -26,21 +26,7 @@ class Transform(Protocol):
 
 
 def _check_batch(points: Tensor, index: Tensor) -> Tensor:
-    """Check what a transform is given.
-
-    Args:
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Clouds.
-        index (`torch.LongTensor` of shape `(batch_size,)`):
-            Position of each sample in its dataset.
-
-    Returns:
-        `torch.LongTensor`: `index` on the device of `points`.
-
-    Raises:
-        TypeError: If `points` are no floats.
-        ValueError: If a shape is another one.
-    """
+    """Check points `(batch_size, num_points, 3)` and return their `index` `(batch_size,)` on their device."""
     if points.ndim != 3 or points.shape[-1] != 3:
         raise ValueError(f"`points` must have the shape (batch_size, num_points, 3), got {tuple(points.shape)}.")
     if not points.is_floating_point():
@@ -56,7 +42,7 @@ class Normalize:
     """Move each cloud to zero mean and scale it into the unit sphere, Point-MAE's `pc_norm`. Draws nothing."""
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Return the normalised points of shape `(batch_size, num_points, 3)`."""
+        """Return the normalized points of shape `(batch_size, num_points, 3)`."""
         _check_batch(points, index)
         center, radius = bounding_sphere(points)
         return (points - center) / radius
@@ -70,11 +56,11 @@ class ScaleAndTranslate:
 
     Args:
         low (`float`, *optional*, defaults to 2/3):
-            Least scale.
+            Minimum scale.
         high (`float`, *optional*, defaults to 3/2):
-            Largest scale.
+            Maximum scale.
         shift (`float`, *optional*, defaults to 0.2):
-            Largest shift, in units of `points`.
+            Maximum shift, in units of `points`.
         seed (`int`, *optional*, defaults to 0):
             Seed.
 
@@ -103,7 +89,7 @@ class ScaleAndTranslate:
 
 
 class RandomRotateY:
-    """Turn about the up axis y by an angle from the full circle.
+    """Rotate about the up axis y by an angle drawn from the full circle.
 
     Args:
         seed (`int`, *optional*, defaults to 0):
@@ -114,7 +100,7 @@ class RandomRotateY:
         self.seed = seed
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Return the turned points of shape `(batch_size, num_points, 3)`."""
+        """Return the rotated points of shape `(batch_size, num_points, 3)`."""
         index = _check_batch(points, index)
         angle = 2.0 * torch.pi * counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (1,))
         cosine, sine = torch.cos(angle).to(points.dtype), torch.sin(angle).to(points.dtype)
@@ -126,7 +112,7 @@ class RandomRotateY:
 
 
 class RandomRotate:
-    """Turn by a rotation drawn uniformly from all rotations. Source: Shoemake, Graphics Gems III, 1992.
+    """Rotate by a rotation drawn uniformly from all rotations. Source: Shoemake, Graphics Gems III, 1992.
 
     Args:
         seed (`int`, *optional*, defaults to 0):
@@ -160,7 +146,7 @@ class RandomRotate:
         return torch.stack(rows, dim=1)
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Return the turned points of shape `(batch_size, num_points, 3)`."""
+        """Return the rotated points of shape `(batch_size, num_points, 3)`."""
         rotations = self.rotations(epoch, _check_batch(points, index)).to(points.dtype)
         # Written out, because a matrix product on CUDA may run in TF32, which keeps three digits.
         return (points[:, :, None, :] * rotations[:, None]).sum(dim=-1)
@@ -176,7 +162,7 @@ class Jitter:
         std (`float`, *optional*, defaults to 0.01):
             Standard deviation, in units of `points`.
         clip (`float`, *optional*, defaults to 0.05):
-            Largest displacement of a coordinate.
+            Maximum displacement of a coordinate.
         seed (`int`, *optional*, defaults to 0):
             Seed.
 
@@ -218,7 +204,7 @@ class RandomSubsample:
         self.num_points, self.seed = num_points, seed
 
     def indices(self, num_points: int, *, epoch: int, index: Tensor) -> Tensor:
-        """Say which points are kept, so that labels per point can follow them by `labels.gather(1, indices)`.
+        """Return which points are kept; labels per point follow by `labels.gather(1, indices)`.
 
         Args:
             num_points (`int`):
@@ -252,9 +238,9 @@ class RandomSubsample:
 class FarthestPointSubsample:
     """Keep points that cover the cloud evenly: each the farthest from those kept before, or a random choice of such points.
 
-    `num_points` alone draws nothing, as the family evaluates. With `num_candidates` more points are taken farthest first
-    and `num_points` of these at random, as it fine-tunes: 1,200 and 1,024 on ModelNet40. Source: Point-MAE, Point-M2AE.
-    Those start at row 0; here the start is the point farthest from the centroid, whatever the order of the points.
+    `num_points` alone draws nothing, as Point-MAE and Point-M2AE evaluate. With `num_candidates`, that many points are taken
+    farthest first and `num_points` of them at random, as they fine-tune: 1,200 and 1,024 on ModelNet40. They start at row 0;
+    here the start is the point farthest from the centroid, whatever the order of the points.
 
     Args:
         num_points (`int`):
@@ -262,7 +248,7 @@ class FarthestPointSubsample:
         num_candidates (`int`, *optional*):
             Points to choose from, at least `num_points`.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the choice among candidates, which shares a stream with `RandomSubsample`.
+            Seed of the choice among candidates.
 
     Raises:
         ValueError: If `num_points` is not positive or exceeds `num_candidates`.
@@ -276,7 +262,7 @@ class FarthestPointSubsample:
         self.num_points, self.num_candidates, self.seed = num_points, num_candidates, seed
 
     def indices(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Say which points are kept, so that labels per point can follow them by `labels.gather(1, indices)`.
+        """Return which points are kept; labels per point follow by `labels.gather(1, indices)`.
 
         Args:
             points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
@@ -319,7 +305,7 @@ class Compose:
 
     Args:
         transforms (`Sequence[Transform]`):
-            Applied from first to last; none leaves the points alone.
+            Applied from first to last. An empty sequence returns the points unchanged.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:

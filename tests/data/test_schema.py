@@ -56,7 +56,7 @@ def test_table_refuses_clouds_of_another_type(cloud):
 
 
 def test_table_refuses_a_size_that_features_exclude():
-    with pytest.raises(ValueError, match="must hold 4 points as `features` say, got 5"):
+    with pytest.raises(ValueError, match="must hold 4 points as in `features`, got 5"):
         point_cloud_table(point_cloud_features(4), make_clouds(4, 5), ["x", "y"])
 
 

@@ -102,7 +102,7 @@ def test_converted_file_with_a_flipped_bit_is_named_though_datasets_reads_it(cop
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda folder: next(folder.glob("data/test-*")).unlink(), r"test-00000-of-00001\.parquet \(missing\)"),
         (lambda folder: cut(next(folder.glob("data/test-*"))), r"test-00000-of-00001\.parquet \(checksum mismatch\)"),
@@ -111,8 +111,8 @@ def test_converted_file_with_a_flipped_bit_is_named_though_datasets_reads_it(cop
         (lambda folder: (folder / "SHA256SUMS").write_text(""), "not listed"),
     ],
 )
-def test_converted_dataset_that_changed_is_refused(copy, spoil, message):
-    spoil(copy)
+def test_converted_dataset_that_changed_is_refused(copy, corrupt, message):
+    corrupt(copy)
     with pytest.raises(DatasetError, match=message):
         verify_checksums(copy)
 

@@ -192,7 +192,7 @@ def _read_row_names(path: Path, labels: np.ndarray) -> list[str]:
     for row, (name, label) in enumerate(zip(names, labels, strict=True)):
         if class_of_shape(name) != MODELNET40_CLASSES[label]:
             raise ValueError(
-                f"`{path}` must have the labels that {names_file.name} says, got {MODELNET40_CLASSES[label]!r} for {name!r} "
+                f"`{path}` must have the labels that {names_file.name} gives, got {MODELNET40_CLASSES[label]!r} for {name!r} "
                 f"at cloud {row}."
             )
     return names
@@ -358,7 +358,7 @@ def _mesh_files(folder: Path, label: int) -> list[ListedFile]:
     visible = sorted(path for path in folder.iterdir() if path.name[0] != ".")
     others = [path.name for path in visible if path.suffix.lower() != ".off"]
     if others:
-        logger.warning("ModelNet: %d files in %s are no meshes: %s", len(others), folder, first_of(others))
+        logger.warning("ModelNet: %d files in %s are not meshes: %s", len(others), folder, first_of(others))
     files = [ListedFile(path, path.stem, label) for path in visible if path.suffix.lower() == ".off"]
     if not files:
         raise ValueError(f"`{folder}` must hold meshes `.off`, got none.")

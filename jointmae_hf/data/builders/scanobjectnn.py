@@ -78,7 +78,7 @@ class ScanObjectNNFiles(SourceFiles):
 
     @property
     def _columns(self) -> list[Hdf5Column]:
-        """Arrays of a file; objects cut out of their background can do without a mask."""
+        """Return the arrays of a file; objects cut out of their background may come without a mask."""
         mask = Hdf5Column("mask", (_NUM_POINTS,), kinds="iu", is_required=self.subset != "obj_only")
         return [Hdf5Column("data", (_NUM_POINTS, 3)), _LABEL, mask]
 

@@ -124,7 +124,7 @@ class ShapeNet55Files(ListedFiles):
             warn_of_counts("ShapeNet-55", {split: len(members) for split, members in names.items()}, _OFFICIAL_COUNTS)
         else:
             logger.warning(
-                "ShapeNet-55: %s holds no train.txt and test.txt; the split is ours, not the published.", root
+                "ShapeNet-55: %s holds no train.txt and test.txt; the split is ours, not the published one.", root
             )
             names = _split_by_name(check_names(present, folder))
         if whole:
@@ -155,8 +155,8 @@ def _listed_file(folder: Path, name: str) -> ListedFile:
 
 
 def _find_lists(root: Path) -> dict[str, Path]:
-    """Return the lists of both splits, none if there are none."""
-    # Point-BERT's data page spells the folder `ShapeNet-35`; other copies keep the lists beside the clouds.
+    """Return the lists of both splits, or an empty dictionary."""
+    # Point-BERT's data page spells the folder `ShapeNet-35`; other copies keep the lists next to the clouds.
     for folder in (root / "ShapeNet-55", root / "ShapeNet-35", root):
         lists = {split: folder / f"{split}.txt" for split in ("train", "test")}
         missing = [str(path) for path in lists.values() if not path.is_file()]
@@ -164,7 +164,7 @@ def _find_lists(root: Path) -> dict[str, Path]:
             return lists
         if len(missing) == 1:
             raise ValueError(
-                f"`{missing[0]}` must be there with the other list of the dataset. Restore or remove both."
+                f"`{missing[0]}` must exist, as the other list of the dataset does. Restore or remove both."
             )
     return {}
 
