@@ -142,20 +142,9 @@ def _write_checksums(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def verify_checksums(folder: str | os.PathLike[str]) -> list[Path]:
-    """Compare the files of a converted dataset with its checksums.
+    """Return the files of a converted dataset after comparing them with its checksums, which `load_dataset` does not.
 
-    `datasets.load_dataset` does not: it silently reads coordinates with a flipped bit.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            What `convert_to_parquet` wrote, also after a download.
-
-    Returns:
-        `list[pathlib.Path]`: Files that were compared.
-
-    Raises:
-        DatasetError: If there is no list, a file is missing or its checksum does not match, or there is a Parquet file that
-            is not listed; the message names each of them.
+    A file that is missing, altered or not listed raises a `DatasetError` that names it.
     """
     folder = Path(folder)
     if not (folder / CHECKSUMS_NAME).is_file():

@@ -156,14 +156,10 @@ class ModelNet40Hdf5(SourceFiles):
     def read(self, part: Path) -> Clouds:
         """Read one file."""
         arrays = read_hdf5(part, [_DATA, _LABEL])
-        points, labels, names = (
-            check_clouds(arrays["data"], part),
-            arrays["label"],
-            _read_row_names(part, arrays["label"]),
-        )
-        rows, classes = self._kept(labels), CLASSES[self.num_classes]
+        labels, classes = arrays["label"], CLASSES[self.num_classes]
+        rows, names = self._kept(labels), _read_row_names(part, labels)
         return Clouds(
-            points=points[rows],
+            points=check_clouds(arrays["data"], part)[rows],
             ids=[names[row] for row in rows],
             labels=[classes.index(MODELNET40_CLASSES[labels[row]]) for row in rows],
         )
