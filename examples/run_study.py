@@ -26,7 +26,7 @@ from jointmae_hf.data import (
     SHAPE_CLASSES,
     PointCloudTensors,
     generate_shape,
-    hold_out_clouds,
+    hold_out,
     read_point_cloud_tensors,
 )
 from jointmae_hf.training import (
@@ -74,7 +74,7 @@ def read_splits(path: str, device: torch.device) -> dict[str, PointCloudTensors]
     """Read clouds and hold out a tenth of train, unless the file has a validation split."""
     splits = read_point_cloud_tensors(path)
     if "validation" not in splits:
-        splits["train"], splits["validation"] = hold_out_clouds(splits["train"], 0.1)
+        splits["train"], splits["validation"] = hold_out(splits["train"], 0.1)
     return {name: split.to(device) for name, split in splits.items()}
 
 

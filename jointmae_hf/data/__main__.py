@@ -6,15 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from .checksums import verify_checksums
-from .conversion import convert_to_parquet, push_dataset
+from .conversion import convert_to_parquet, push_dataset, verify_checksums
 
 
 logger = logging.getLogger(__name__)
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """Read `key=value`; a value that is no JSON is a text."""
+    """Parse `key=value`; a value that is not JSON is a string."""
     key, equals, value = text.partition("=")
     if not key.isidentifier() or not equals:
         raise argparse.ArgumentTypeError(f"must be key=value, got {text!r}")
@@ -25,7 +24,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the arguments.
+    """Return the parser of the command line.
 
     Returns:
         `argparse.ArgumentParser`: Parser with the commands `convert` and `verify`.
@@ -36,8 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("name", help="dataset, as in load_point_clouds")
     convert.add_argument("--data_dir", help="folder of the dataset's files")
     convert.add_argument("--output_dir", required=True, help="folder to write, new or empty")
-    convert.add_argument("--cache_dir", help="where the dataset is built first; by default the cache of datasets")
-    convert.add_argument("--num_proc", type=int, help="processes that build the dataset, by default one")
+    convert.add_argument("--cache_dir", help="where the dataset is built first; defaults to the cache of datasets")
+    convert.add_argument("--num_proc", type=int, help="processes that build the dataset, one by default")
     convert.add_argument(
         "--config",
         type=_option,
@@ -47,10 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="options of the dataset",
     )
-    convert.add_argument("--push_to_hub", metavar="OWNER/NAME", help="upload the result to this data set, private")
-    convert.add_argument("--public", action="store_true", help="with --push_to_hub: let everyone read the data set")
-    verify = commands.add_parser("verify", help="compare the files of a converted dataset with its checksums")
-    verify.add_argument("folder", help="what convert wrote")
+    convert.add_argument(
+        "--push_to_hub", metavar="OWNER/NAME", help="upload the result to this dataset on the Hub, private"
+    )
+    convert.add_argument("--public", action="store_true", help="with --push_to_hub: make the dataset public")
+    verify = commands.add_parser("verify", help="verify the checksums of a converted dataset")
+    verify.add_argument("folder", help="folder that convert wrote")
     return parser
 
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.command == "verify":
-        logger.info("as written: %d files of %s", len(verify_checksums(options.folder)), options.folder)
+        logger.info("verified: %d files of %s", len(verify_checksums(options.folder)), options.folder)
         return
     if options.public and options.push_to_hub is None:
         parser.error("--public needs --push_to_hub")

@@ -1,4 +1,4 @@
-"""Joining samples of `PointCloudDataset` to a batch."""
+"""Collation of samples of `PointCloudDataset` into a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from .point_cloud_dataset import PointCloudSamples
+from .dataset import PointCloudSamples
 
 
 class PointCloudCollator:
-    """Stack clouds, after bringing them to one size if asked to.
+    """Stack clouds, after resampling them to one size if `num_points` is given.
 
-    A larger cloud gives a choice without repeats, drawn from `numpy.random.default_rng([seed, index])`; a smaller one
-    repeats its points in a cycle. Both depend on the sample alone, and part labels follow their points.
+    A larger cloud is subsampled without repeats by `numpy.random.default_rng([seed, index])`; a smaller one repeats its
+    points in a cycle. Both depend only on the sample, and part labels follow their points.
 
     Args:
         num_points (`int`, *optional*):
-            Points of every cloud in the batch. Without it all clouds must have the same number already.
+            Points of every cloud in the batch. Without it, all clouds must have the same number already.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the choice, not negative.
+            Seed of the subsampling, not negative.
 
     Raises:
         ValueError: If `num_points` is not positive or `seed` is negative.
@@ -39,7 +39,7 @@ class PointCloudCollator:
         self.num_points, self.seed = num_points, seed
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Join samples.
+        """Stack samples.
 
         Args:
             samples (`Sequence[dict[str, Any]]`):
@@ -72,11 +72,11 @@ class PointCloudCollator:
         return batch
 
     def _keeps_all(self, size: int | None) -> bool:
-        """Whether clouds of one size, `None` if they differ, go into the batch as they are."""
+        """Return whether clouds of one size, `None` if they differ, go into the batch unchanged."""
         return size is not None and self.num_points in (None, size)
 
     def _kept(self, sample: dict[str, Any]) -> np.ndarray | slice:
-        """Rows of the cloud that go into the batch."""
+        """Return the rows of the cloud that go into the batch."""
         size = len(sample["points"])
         if self.num_points is None or size == self.num_points:
             return slice(None)
@@ -87,13 +87,13 @@ class PointCloudCollator:
 
 
 def _to_tensors(batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Points in float32, everything else in int64."""
+    """Convert points to float32 and everything else to int64."""
     points = torch.as_tensor(batch.pop("points"))
     return {"points": points} | {name: torch.as_tensor(values).long() for name, values in batch.items()}
 
 
 def _common_keys(samples: Sequence[dict[str, Any]]) -> set[str]:
-    """Keys of the samples, after checking that they agree and hold the required ones."""
+    """Return the keys of the samples, after checking that they agree and include the required ones."""
     if not samples:
         raise ValueError("`samples` must hold at least one sample, got none.")
     keys = set(samples[0])

@@ -1,6 +1,6 @@
 """Random numbers as a hash of (seed, epoch, index, stream), the same in any batch, order, process or device.
 
-There is no state: the numbers of a sample follow from its own index, so a resumed run repeats them exactly. The hash is
+There is no state: the numbers of a sample depend on its own index, so a resumed run repeats them exactly. The hash is
 the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). torch has no unsigned 64-bit arithmetic on every device,
 so it runs in int64, where products wrap around and the logical shift is an arithmetic one with the sign bits cleared.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class RandomStream(IntEnum):
-    """What the numbers are for; two streams of one sample are independent. The values never change."""
+    """Purpose of random numbers; two streams of one sample are independent. The values never change."""
 
     MASK_3D = 0
     MASK_2D = 1
@@ -31,18 +31,18 @@ _SECOND_FACTOR = 0x94D049BB133111EB
 
 
 def _to_int64(value: int) -> int:
-    """The signed 64-bit number with the bits of `value` modulo 2 ** 64."""
+    """Return the signed 64-bit number with the bits of `value` modulo 2 ** 64."""
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:
-    """Logical right shift of int64."""
+    """Shift int64 right without its sign."""
     return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
 def _mix(bits: Tensor) -> Tensor:
-    """SplitMix64's finalizer: every input bit changes half of the output bits."""
+    """Apply the finalizer of SplitMix64: every input bit changes half of the output bits."""
     bits = (bits ^ _shift_right(bits, 30)) * _to_int64(_FIRST_FACTOR)
     bits = (bits ^ _shift_right(bits, 27)) * _to_int64(_SECOND_FACTOR)
     return bits ^ _shift_right(bits, 31)
@@ -59,7 +59,7 @@ def counter_uniform(
         epoch (`int`):
             Pass over the data.
         index (`torch.LongTensor` of shape `(batch_size,)`):
-            Position of each sample in its dataset. The numbers are made on its device.
+            Position of each sample in its dataset. The numbers are drawn on its device.
         stream (`int` or `RandomStream`):
             Purpose of the numbers.
         shape (`tuple[int, ...]`):
@@ -101,7 +101,7 @@ def counter_normal(seed: int, epoch: int, index: Tensor, stream: int | RandomStr
         epoch (`int`):
             Pass over the data.
         index (`torch.LongTensor` of shape `(batch_size,)`):
-            Position of each sample in its dataset. The numbers are made on its device.
+            Position of each sample in its dataset. The numbers are drawn on its device.
         stream (`int` or `RandomStream`):
             Purpose of the numbers.
         shape (`tuple[int, ...]`):

@@ -1,23 +1,24 @@
-"""Loading a dataset by its name."""
+"""Loading a dataset by its name, and holding out a validation split."""
 
 import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 from datasets import config as datasets_config
 
-from jointmae_hf.data.builders.cache_seal import check_seal
-from jointmae_hf.data.builders.dataset_source import DatasetError
 from jointmae_hf.data.builders.folder import PointCloudFolder
 from jointmae_hf.data.builders.modelnet40 import ModelNet40
 from jointmae_hf.data.builders.modelnet_few_shot import ModelNetFewShot
+from jointmae_hf.data.builders.point_cloud_builder import DatasetError
 from jointmae_hf.data.builders.scanobjectnn import ScanObjectNN
 from jointmae_hf.data.builders.shapenet55 import ShapeNet55
 from jointmae_hf.data.builders.shapenet_part import ShapeNetPart
 from jointmae_hf.data.builders.synthetic_shapes import SyntheticShapes
 
-from .writable_folder import check_writable_folder
+from .dataset import PointCloudTensors
 
 
 _BUILDERS: dict[str, Any] = {
@@ -29,6 +30,21 @@ _BUILDERS: dict[str, Any] = {
     "shapenet_part": ShapeNetPart,
     "synthetic_shapes": SyntheticShapes,
 }
+_Split = TypeVar("_Split", Dataset, PointCloudTensors)
+
+
+def check_writable_folder(argument: str, folder: str | Path, advice: str) -> None:
+    """Create a folder unless it exists, and raise an error that names `argument` if files cannot be written in it."""
+    folder = Path(folder).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"probe")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"`{argument}` must be a folder that can be written, got {folder} ({reason}). {advice}"
+        ) from error
 
 
 def load_point_clouds(
@@ -41,10 +57,12 @@ def load_point_clouds(
 ) -> Dataset | DatasetDict:
     """Load a point cloud dataset; it is built on first use and read from the cache of `datasets` afterwards.
 
+    `datasets` does not verify its cache, see `docs/datasets.md`; `convert_to_parquet` writes files with checksums.
+
     Args:
         name (`str`):
             `"shapenet55"`, `"modelnet40"`, `"modelnet_few_shot"`, `"scanobjectnn"` or `"shapenet_part"` (published datasets,
-            whose archives you have), `"folder"` (your own files), or `"synthetic_shapes"` (generated, labelled).
+            whose archives you have), `"folder"` (your own files), or `"synthetic_shapes"` (generated, labeled).
         data_dir (`str` or `pathlib.Path`, *optional*):
             Folder of the dataset's files. `"synthetic_shapes"` refuses it, all others need it.
         split (`str`, *optional*):
@@ -52,9 +70,9 @@ def load_point_clouds(
         cache_dir (`str` or `pathlib.Path`, *optional*):
             Where the Arrow files go. Defaults to the cache of `datasets`.
         num_proc (`int`, *optional*):
-            Processes that build the dataset; one by default. More help where every cloud is a file.
+            Processes that build the dataset, one by default. More are faster where every cloud is a file.
         config (`Any`, *optional*):
-            Options of the dataset, which its builder documents: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
+            Options of the dataset, documented at its builder: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
             `ScanObjectNN`, `ShapeNetPart`, `PointCloudFolder` and `SyntheticShapesConfig`.
 
     Returns:
@@ -62,7 +80,7 @@ def load_point_clouds(
 
     Raises:
         ValueError: If `name` or `split` is unknown, the dataset cannot be built from `data_dir`, `cache_dir` cannot be
-            written, or a file in it is not as it was built.
+            written, or its description of the dataset is corrupted.
         TypeError: If `config` holds an option that the dataset does not have.
     """
     if name not in _BUILDERS:
@@ -74,9 +92,95 @@ def load_point_clouds(
         builder = _BUILDERS[name](cache_dir=str(root), data_dir=folder, dataset_name=name, **config)
     except json.JSONDecodeError as error:
         raise DatasetError(
-            f"The cache of the dataset must be as it was built, got {root / name} with a dataset_info.json that is no JSON "
-            f"({error}). Remove it to have the dataset built again."
+            f"The cache of the dataset must hold a valid dataset_info.json, got one in {root / name} that is no JSON ({error}). "
+            "Remove that folder to build the dataset again."
         ) from error
     builder.download_and_prepare(num_proc=num_proc)
-    check_seal(Path(builder.cache_dir))
     return builder.as_dataset(split=split)
+
+
+def load_splits(
+    name: str,
+    data_dir: str | Path | None = None,
+    validation_share: float = 0.1,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+    num_proc: int | None = None,
+    **config: Any,
+) -> DatasetDict:
+    """Load a dataset, and hold out a validation split from `train` if the dataset has none.
+
+    Most published datasets come without a validation split, and papers choose their epoch on `test`. Here `test` stays
+    untouched: what is chosen is chosen on `validation`. It is drawn by [`hold_out`].
+
+    Args:
+        name (`str`):
+            Name of a dataset, see [`load_point_clouds`].
+        data_dir (`str` or `pathlib.Path`, *optional*):
+            Folder of its files.
+        validation_share (`float`, *optional*, defaults to 0.1):
+            Share of `train` to hold out, within (0, 1).
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the choice, not negative.
+        cache_dir (`str` or `pathlib.Path`, *optional*):
+            As in [`load_point_clouds`].
+        num_proc (`int`, *optional*):
+            As in [`load_point_clouds`].
+        config (`Any`, *optional*):
+            Options of the dataset.
+
+    Returns:
+        `datasets.DatasetDict`: `train`, `validation` and, where the dataset has one, `test`, with its other splits.
+
+    Raises:
+        ValueError: If an argument breaks its rule, there is no `train`, or it is too small to be split.
+    """
+    if not 0.0 < validation_share < 1.0:
+        raise ValueError(f"`validation_share` must be within (0, 1), got {validation_share}.")
+    if seed < 0:
+        raise ValueError(f"`seed` must not be negative, got {seed}.")
+    splits = load_point_clouds(name, data_dir, cache_dir=cache_dir, num_proc=num_proc, **config)
+    if "train" not in splits:
+        raise ValueError(f"`name` must be a dataset with a split `train`, got {name!r} with {sorted(splits)}.")
+    if "validation" in splits:
+        return splits
+    train, validation = hold_out(splits["train"], validation_share, seed)
+    return DatasetDict({**splits, "train": train, "validation": validation})
+
+
+def hold_out(clouds: _Split, share: float, seed: int = 0) -> tuple[_Split, _Split]:
+    """Split clouds in two, class by class where there are labels; clouds keep their order.
+
+    Args:
+        clouds (`datasets.Dataset` or [`PointCloudTensors`]):
+            The clouds. The same labels give the same rows, whichever of the two holds them.
+        share (`float`):
+            Share of the second part, within (0, 1). Of every class it gets `floor(share * size + u)` clouds, with a random
+            u in [0, 1) for each class, so that rare classes are represented on average.
+        seed (`int`, *optional*, defaults to 0):
+            Seed of the choice.
+
+    Returns:
+        `tuple`: The larger part and the one that was held out, of the type of `clouds`.
+
+    Raises:
+        ValueError: If one of the parts would be empty.
+    """
+    labels = _labels_of(clouds)
+    generator = np.random.default_rng(seed)
+    is_held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        is_held_out[rows[: int(share * len(rows) + generator.random())]] = True
+    if is_held_out.all() or not is_held_out.any():
+        raise ValueError(
+            f"`share` must leave samples in both parts, got {share} of {len(labels)} samples. Choose another share."
+        )
+    return clouds.select(np.flatnonzero(~is_held_out)), clouds.select(np.flatnonzero(is_held_out))
+
+
+def _labels_of(clouds: Dataset | PointCloudTensors) -> np.ndarray:
+    """Return the class of every cloud, 0 where there are no classes."""
+    if isinstance(clouds, PointCloudTensors):
+        return np.zeros(len(clouds), dtype=int) if clouds.labels is None else clouds.labels.cpu().numpy()
+    return np.asarray(clouds["label"]) if "label" in clouds.features else np.zeros(len(clouds), dtype=int)

@@ -1,4 +1,4 @@
-"""The columns of every point cloud dataset, and how they are written to Arrow.
+"""The columns of every point cloud dataset, how they are checked, and how they are written to Arrow.
 
 | column | type | meaning |
 |---|---|---|
@@ -6,12 +6,13 @@
 | `normals` | as `points` | normal of every point, if the dataset has normals |
 | `label` | `ClassLabel` | class of the cloud, if the dataset has classes |
 | `part_labels` | `List(Value("uint8"))` | part of every point, if the dataset has parts |
-| `is_background` | `List(Value("bool"))` | whether a point lies beside the object, if the dataset is cut from scans |
+| `is_background` | `List(Value("bool"))` | whether a point belongs to the background, if the objects are cut from scans |
 | `synset` | `Value("string")` | WordNet offset of the class, if the dataset has synsets |
-| `id` | `Value("string")` | name that finds the cloud again in its source, with the synset where there is one |
+| `id` | `Value("string")` | name of the cloud in its source, unique together with the synset where there is one |
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ def point_cloud_features(
     has_background: bool = False,
     has_synset: bool = False,
 ) -> Features:
-    """Describe the columns of a dataset.
+    """Return the columns of a dataset.
 
     Args:
         num_points (`int`, *optional*):
@@ -38,7 +39,7 @@ def point_cloud_features(
         has_normals (`bool`, *optional*, defaults to `False`):
             Whether every point carries a normal.
         has_background (`bool`, *optional*, defaults to `False`):
-            Whether every point tells the object from its background.
+            Whether every point is marked as object or background.
         has_synset (`bool`, *optional*, defaults to `False`):
             Whether every cloud carries a WordNet offset.
 
@@ -66,7 +67,7 @@ def point_cloud_features(
 
 
 def _check_columns(features: Features, points: Sequence[np.ndarray], columns: dict[str, Sequence | None]) -> None:
-    """Compare what is given with what `features` announce."""
+    """Compare the columns with those of `features`."""
     for name, values in columns.items():
         if (name in features) != (values is not None):
             raise ValueError(f"`{name}` must be given if and only if `features` hold it, got {sorted(features)}.")
@@ -82,12 +83,12 @@ def _check_columns(features: Features, points: Sequence[np.ndarray], columns: di
 
 
 def _check_triples(name: str, clouds: Sequence[np.ndarray], num_points: int | None) -> None:
-    """Compare arrays of points or normals with the type that `features` announce."""
+    """Compare arrays of points or normals with their type in `features`."""
     for cloud in clouds:
         if cloud.ndim != 2 or cloud.shape[1] != 3 or cloud.dtype != np.float32:
             raise ValueError(f"`{name}` must be float32 arrays (num_points, 3), got {cloud.dtype} {cloud.shape}.")
         if num_points is not None and len(cloud) != num_points:
-            raise ValueError(f"`{name}` must hold {num_points} points as `features` say, got {len(cloud)}.")
+            raise ValueError(f"`{name}` must hold {num_points} points as in `features`, got {len(cloud)}.")
 
 
 def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.ListArray:
@@ -97,7 +98,7 @@ def _list_array(values: np.ndarray | pa.Array, lengths: Sequence[int]) -> pa.Lis
 
 
 def _array_of_triples(feature: Array2D, clouds: Sequence[np.ndarray]) -> pa.ExtensionArray:
-    """One list of points per cloud."""
+    """Return one list of points per cloud."""
     lengths = [len(cloud) for cloud in clouds]
     rows = _list_array(np.concatenate(clouds).reshape(-1), [3] * sum(lengths))
     return pa.ExtensionArray.from_storage(feature(), _list_array(rows, lengths))
@@ -113,7 +114,7 @@ def point_cloud_table(
     is_background: Sequence[np.ndarray] | None = None,
     synsets: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Write clouds into an Arrow table, without a Python object per number.
+    """Write clouds into an Arrow table without a Python object per number.
 
     Args:
         features (`datasets.Features`):
@@ -157,3 +158,23 @@ def point_cloud_table(
     if synsets is not None:
         columns["synset"] = pa.array(synsets, type=pa.string())
     return pa.table([columns[name] for name in features], schema=features.arrow_schema)
+
+
+def check_labels(labels: np.ndarray, num_classes: int, path: Path) -> list[int]:
+    """Return the labels of a file after checking that they are from 0 to `num_classes - 1`."""
+    is_bad = (labels < 0) | (labels >= num_classes)
+    if is_bad.any():
+        row = int(is_bad.argmax())
+        raise ValueError(
+            f"`{path}` must hold labels from 0 to {num_classes - 1}, got {int(labels[row])} at cloud {row}."
+        )
+    return [int(label) for label in labels]
+
+
+def check_class_list(path: Path, class_names: Sequence[str]) -> None:
+    """Compare the list of classes in an archive, where there is one, with the classes of the dataset."""
+    if not path.is_file():
+        return
+    found = path.read_text(encoding="utf-8", errors="replace").split()
+    if found != list(class_names):
+        raise ValueError(f"`{path}` must list the {len(class_names)} classes of the dataset in order, got {found}.")

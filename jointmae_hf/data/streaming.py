@@ -1,4 +1,4 @@
-"""Batches of a dataset that is streamed from Parquet, without decoding a number in Python."""
+"""Batches of a dataset that is streamed from Parquet, without decoding single numbers in Python."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import datasets
 import torch
 
 from .collator import PointCloudCollator
-from .point_cloud_dataset import PointCloudDataset
+from .dataset import PointCloudDataset
 
 
 # A table becomes a `Dataset` once, which takes as long as to decode some batches.
@@ -16,7 +16,7 @@ _BATCHES_PER_TABLE = 8
 def stream_batches(
     stream: datasets.IterableDataset, batch_size: int, collator: PointCloudCollator | None = None
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Collate the clouds of a stream, in its order.
+    """Collate the clouds of a stream in its order.
 
     `index` counts the clouds of this stream from 0. A shuffled stream gives its clouds another index in every epoch, so
     their random numbers are not those of a `PointCloudDataset`.
@@ -27,13 +27,13 @@ def stream_batches(
         batch_size (`int`):
             Clouds of a batch; the last one may have fewer.
         collator (`PointCloudCollator`, *optional*):
-            Joins the clouds. Without it they must be of one size.
+            Stacks the clouds. Without it, they must have one size.
 
     Yields:
-        `dict[str, torch.Tensor]`: What the collator gives, with `index`.
+        `dict[str, torch.Tensor]`: Output of the collator, with `index`.
 
     Raises:
-        TypeError: If `stream` is no `datasets.IterableDataset`.
+        TypeError: If `stream` is not a `datasets.IterableDataset`.
         ValueError: If `batch_size` is not positive, or as from `PointCloudDataset` and `PointCloudCollator`.
     """
     if not isinstance(stream, datasets.IterableDataset):
@@ -46,7 +46,7 @@ def stream_batches(
 def _stream_batches(
     stream: datasets.IterableDataset, batch_size: int, collator: PointCloudCollator
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """The generator behind `stream_batches`, whose arguments are checked when it is called and not at the first batch."""
+    """Generate the batches; `stream_batches` checks its arguments when it is called, not at the first batch."""
     first = 0
     for table in stream.with_format("arrow").iter(_BATCHES_PER_TABLE * batch_size):
         # Without a fingerprint of its own, `Dataset` would hash every table.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-from .point_cloud_dataset import PointCloudSamples
+from .dataset import PointCloudSamples
 
 
 _MOST_NAMED = 16

@@ -1,12 +1,17 @@
-"""Requests to the Hub that are tried again, and uploads in one commit that is either complete or not there."""
+"""Uploads to the Hub: requests that are retried, commits that are complete or absent, and the card of a dataset."""
 
+import json
 import logging
+import re
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
+from datasets import ClassLabel, Dataset, DatasetInfo, Features, SplitDict, SplitInfo
+from datasets.info import DatasetInfosDict
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, DatasetCardData, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 
@@ -15,27 +20,19 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each new attempt."""
+"""Seconds to wait before each retry."""
 
 _NETWORK_PACKAGES = ("httpx", "httpx2", "httpcore", "httpcore2", "hf_xet")
-"""Packages whose exceptions tell of the network; which one huggingface_hub uses depends on its version."""
+"""Packages whose exceptions mean a network fault; which one huggingface_hub uses depends on its version."""
+
+_UNNAMED = "<this repository>"
+_HUB_LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 def try_again(action: Callable[[], Answer], what: str) -> Answer:
-    """Do something on the Hub, and again after faults that may pass: overload, a dropped connection.
+    """Run an action on the Hub, and retry it after faults that may pass: overload, a dropped connection.
 
-    Args:
-        action (`Callable[[], Answer]`):
-            Safe to be done twice.
-        what (`str`):
-            What it does, for the error.
-
-    Returns:
-        `Answer`: What `action` returns.
-
-    Raises:
-        ConnectionError: If the last attempt failed too.
-        HfHubHTTPError: If the Hub refuses, such as for a missing permission. It is not asked again.
+    `action` must be safe to repeat; `what` names it in errors. A refusal, such as for a missing permission, is not retried.
     """
     for attempt, wait in enumerate((*WAITS, None), start=1):
         try:
@@ -61,36 +58,15 @@ def upload_in_one_commit(
     replaced: Sequence[str],
     repo_type: str = "model",
 ) -> CommitInfo:
-    """Upload files to a repository.
+    """Upload files, given by their names in an existing repository, in one commit.
 
-    A commit of the Hub is whole or not there. If its answer is lost, the next attempt finds nothing left to change and
-    makes no second commit.
-
-    Args:
-        api (`HfApi`):
-            With endpoint and token.
-        repo_id (`str`):
-            Repository that exists, `"owner/name"`.
-        files (`Mapping[str, pathlib.Path | bytes]`):
-            Name in the repository to file or content.
-        message (`str`):
-            Of the commit.
-        replaced (`Sequence[str]`):
-            Patterns of files that go, in the same commit, if they are of an older upload and the new one does not have
-            them, such as `"data/*.parquet"`. An asterisk stands for no slash.
-        repo_type (`str`, *optional*, defaults to `"model"`):
-            `"model"` or `"dataset"`.
-
-    Returns:
-        `CommitInfo`: The commit.
-
-    Raises:
-        ConnectionError: See [`try_again`].
-        HfHubHTTPError: See [`try_again`].
+    Files of an older upload that match one of the patterns `replaced`, such as `"data/*.parquet"`, and are not in `files`
+    are deleted in the same commit; an asterisk matches no slash. A commit of the Hub is complete or absent. If its answer is
+    lost, the retry finds nothing left to change and makes no second commit.
     """
 
     def commit() -> CommitInfo:
-        # New objects for each attempt: they keep what the Hub said about the files.
+        # New objects for each attempt: they store what the Hub answered about the files.
         additions = [
             CommitOperationAdd(name, content if isinstance(content, bytes) else content.resolve())
             for name, content in files.items()
@@ -103,15 +79,114 @@ def upload_in_one_commit(
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name in a repository is of one of the patterns, folder by folder."""
+    """Return whether a name in a repository matches one of the patterns, folder by folder."""
     return any(name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern) for pattern in patterns)
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same request may succeed later: the Hub is overloaded, or the network failed."""
+    """Return whether the same request may succeed later: the Hub is overloaded, or the network failed."""
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return status in (408, 429) or status >= 500
     return (
         isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.split(".")[0] in _NETWORK_PACKAGES
     )
+
+
+def write_dataset_card(name: str, splits: Mapping[str, Dataset], options: Mapping[str, Any], num_bytes: int) -> str:
+    """Return the `README.md` of a converted dataset, whose `num_bytes` of files are `data/{split}-*.parquet`."""
+    first = next(iter(splits.values()))
+    sections = [
+        f"# {name}",
+        _first_line(first.info.description or "Point clouds."),
+        _usage(list(splits)),
+        _columns(first.features),
+        _counts(splits),
+        _terms(first.info),
+        _origin(name, options),
+    ]
+    return f"---\n{_metadata(name, splits, num_bytes)}\n---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def name_repository(card: str, repo_id: str) -> str:
+    """Put the name of the repository into a card, which did not know it when it was written."""
+    return card.replace(f'load_dataset("{_UNNAMED}"', f'load_dataset("{repo_id}"')
+
+
+def _first_line(text: str) -> str:
+    """Return the first paragraph of a description in one line."""
+    return " ".join(text.strip().split("\n\n")[0].split())
+
+
+def _metadata(name: str, splits: Mapping[str, Dataset], num_bytes: int) -> str:
+    """Return the head of the card in YAML: license, files of every split, features and counts."""
+    first = next(iter(splits.values()))
+    terms = first.info.license or ""
+    data = DatasetCardData(
+        pretty_name=name,
+        license=(terms if _HUB_LICENSE.fullmatch(terms) else "other") if terms else None,
+        tags=["3d", "point-cloud"],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
+            }
+        ],
+    )
+    infos = {
+        split: SplitInfo(name=split, num_bytes=dataset.data.nbytes, num_examples=len(dataset))
+        for split, dataset in splits.items()
+    }
+    info = DatasetInfo(
+        features=first.features,
+        splits=SplitDict(infos),
+        download_size=num_bytes,
+        dataset_size=sum(split.num_bytes for split in infos.values()),
+    )
+    DatasetInfosDict({"default": info}).to_dataset_card_data(data)
+    return data.to_yaml()
+
+
+def _usage(splits: list[str]) -> str:
+    """Return the code that loads it."""
+    return (
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'{splits[0]} = load_dataset("{_UNNAMED}", split="{splits[0]}")  # also with streaming=True\n```'
+    )
+
+
+def _columns(features: Features) -> str:
+    """Return the table of the columns."""
+    rows = ["| column | type |", "|---|---|"]
+    for name, feature in features.items():
+        kind = f"ClassLabel of {feature.num_classes} names" if isinstance(feature, ClassLabel) else f"`{feature}`"
+        rows.append(f"| `{name}` | {kind} |")
+    return "\n".join(["## Columns", "", *rows, "", "Points are xyz with y up."])
+
+
+def _counts(splits: Mapping[str, Dataset]) -> str:
+    """Return the table of the clouds of every split, and of every class if there are classes."""
+    rows = [["clouds", *splits], ["---"] * (len(splits) + 1), ["all", *(str(len(split)) for split in splits.values())]]
+    label = next(iter(splits.values())).features.get("label")
+    if isinstance(label, ClassLabel):
+        counts = [split.data.column("label").to_numpy() for split in splits.values()]
+        for number, class_name in enumerate(label.names):
+            escaped = class_name.replace("|", "\\|")
+            rows.append([escaped, *(str(int((labels == number).sum())) for labels in counts)])
+    return "\n".join(["## Counts", "", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _terms(info: DatasetInfo) -> str:
+    """Return license and source, as far as they are known."""
+    terms = info.license or "The license is not known to the converter. Name it here before you share this repository."
+    source = [f"Source: {info.homepage}"] if info.homepage else []
+    return "\n\n".join(["## Terms", terms, *source])
+
+
+def _origin(name: str, options: Mapping[str, Any]) -> str:
+    """Return the command that wrote it, without the folders of this machine."""
+    values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(options.items())}
+    values = {key: Path(value).name if Path(value).is_absolute() else value for key, value in values.items()}
+    config = [shlex.quote(f"{key}={value}") for key, value in values.items()]
+    command = " ".join(["python -m jointmae_hf.data convert", name, *(["--config", *config] if config else [])])
+    return f"## Origin\n\nWritten by `{command}`."

@@ -10,14 +10,11 @@ import numpy as np
 import torch
 
 from jointmae_hf.data import PointCloudTensors, as_clouds
+from jointmae_hf.data.few_shot_folds import NUM_TEST_SHAPES, FoldDraw
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-
-NUM_TEST_SHAPES = 20
-"""Test shapes of every class of a fold, as in the folds that Point-BERT published."""
 
 
 class FewShotSplit(torch.utils.data.Dataset):
@@ -93,7 +90,8 @@ def draw_fold(
 ) -> FewShotFold:
     """Draw a fold: classes at random, then training clouds out of `train` and test clouds out of `test`.
 
-    The same arguments give the same fold. Classes with too few clouds are never drawn.
+    The same arguments give the same fold, whatever the order of the clouds if they have an `id`: that of the dataset
+    `modelnet_few_shot` with this `seed`. Classes with too few clouds are never drawn.
 
     Args:
         train (`datasets.Dataset`):
@@ -122,7 +120,6 @@ def draw_fold(
     for name, least in least_values.items():
         if values[name] < least:
             raise ValueError(f"`{name}` must be at least {least}, got {values[name]}.")
-    rng = np.random.default_rng([seed, num_ways, num_shots, fold])
     train_labels, names = _labels_and_names("train", train)
     test_labels, _ = _labels_and_names("test", test)
     possible = [
@@ -135,14 +132,20 @@ def draw_fold(
             f"`num_ways` must not exceed the classes with {num_shots} clouds in train and {num_test} in test, got "
             f"{num_ways} of {len(possible)}."
         )
-    classes = rng.choice(possible, num_ways, replace=False).tolist()
-    train_rows = [rng.choice(np.flatnonzero(train_labels == label), num_shots, replace=False) for label in classes]
-    test_rows = [rng.choice(np.flatnonzero(test_labels == label), num_test, replace=False) for label in classes]
+    draw = FoldDraw(num_ways, num_shots, fold, seed)
+    classes = draw.classes(possible)
+    train_rows = draw.rows("train", train_labels, classes, num_shots, _ids_of(train))
+    test_rows = draw.rows("test", test_labels, classes, num_test, _ids_of(test))
     return FewShotFold(
-        FewShotSplit(train.select(np.concatenate(train_rows)), classes),
-        FewShotSplit(test.select(np.concatenate(test_rows)), classes),
+        FewShotSplit(train.select(train_rows), classes),
+        FewShotSplit(test.select(test_rows), classes),
         tuple(names[label] for label in classes),
     )
+
+
+def _ids_of(split: Dataset | PointCloudTensors) -> Sequence[str] | None:
+    """Return the names of the clouds of a split, if they have any."""
+    return None if isinstance(split, PointCloudTensors) or "id" not in split.features else split["id"][:]
 
 
 def _labels_and_names(name: str, split: Dataset | PointCloudTensors) -> tuple[np.ndarray, list[str]]:

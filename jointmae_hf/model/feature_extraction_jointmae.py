@@ -137,7 +137,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
 
         prepared = []
         for cloud in clouds:
-            cloud = _turn_up(cloud, up_axis)
+            cloud = rotate_to_y_up(cloud, up_axis)
             if do_normalize:
                 cloud = normalize_cloud(cloud)
             if do_resample:
@@ -255,12 +255,12 @@ def _check_cloud(cloud: Any, index: int) -> np.ndarray:
     return cloud
 
 
-def _turn_up(cloud: np.ndarray, up_axis: str) -> np.ndarray:
-    """Turn a cloud so that y is up. A swap of two axes is a mirror image, so one axis changes its sign with it."""
+def rotate_to_y_up(points: np.ndarray, up_axis: str) -> np.ndarray:
+    """Rotate points so that y is up. A swap of two axes is a mirror image, so one axis changes its sign with it."""
     if up_axis == "y":
-        return cloud
-    turned = cloud[:, UP_AXES[up_axis]]
-    return turned * np.array([1.0, 1.0, -1.0] if up_axis == "z" else [-1.0, 1.0, 1.0])
+        return points
+    turned = points[:, UP_AXES[up_axis]]
+    return turned * np.array([1.0, 1.0, -1.0] if up_axis == "z" else [-1.0, 1.0, 1.0], dtype=points.dtype)
 
 
 __all__ = ["JointMAEFeatureExtractor"]

@@ -12,7 +12,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.integrations import is_tensorboard_available
 
 from jointmae_hf.data import load_point_clouds, load_splits
-from jointmae_hf.data.writable_folder import check_writable_folder
+from jointmae_hf.data.loading import check_writable_folder
 
 from .host_memory import disable_malloc_trim
 from .processes import check_num_processes, share_out_cores

@@ -153,7 +153,7 @@ def hub(monkeypatch):
     return fake
 
 
-def test_push_makes_a_private_data_set_of_card_and_files(converted, hub):
+def test_push_creates_a_private_dataset_of_card_and_files(converted, hub):
     assert push_dataset(converted, "shapes") == "https://hub/me/shapes"
     (_, created), (_, committed) = hub.calls
     assert created == {"repo_type": "dataset", "private": True, "exist_ok": True}
@@ -169,7 +169,7 @@ def test_push_removes_files_of_an_older_upload_that_would_be_read_too(converted,
     assert removed == ["data/train-00001-of-00002.parquet"]
 
 
-def test_push_refuses_a_public_data_set_unless_asked_for(converted, hub):
+def test_push_refuses_a_public_dataset_unless_asked_for(converted, hub):
     hub.is_private = False
     with pytest.raises(ValueError, match="`repo_id` must be private, got me/shapes, which is public"):
         push_dataset(converted, "shapes")

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.measurement import Measurement, format_table
 from jointmae_hf.data import loading
 from jointmae_hf.data.__main__ import build_parser
-from jointmae_hf.data.builders import modelnet40_names, scanobjectnn_files, shapenet55_files, shapenet_part_names
+from jointmae_hf.data.builders import modelnet40_layouts, scanobjectnn, shapenet55, shapenet_part
 
 
 ROOT = Path(__file__).parents[2]
@@ -52,13 +52,13 @@ def test_batches_and_augmentation_run_as_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "counts",
     [
-        shapenet55_files._OFFICIAL_COUNTS,
-        modelnet40_names.OFFICIAL_COUNTS[40],
-        modelnet40_names.OFFICIAL_COUNTS[10],
-        modelnet40_names.HDF5_COUNTS[40],
-        scanobjectnn_files._OFFICIAL_COUNTS["obj_bg"],
-        scanobjectnn_files._OFFICIAL_COUNTS["pb_t50_rs"],
-        shapenet_part_names.OFFICIAL_COUNTS,
+        shapenet55._OFFICIAL_COUNTS,
+        modelnet40_layouts.OFFICIAL_COUNTS[40],
+        modelnet40_layouts.OFFICIAL_COUNTS[10],
+        modelnet40_layouts.HDF5_COUNTS[40],
+        scanobjectnn._OFFICIAL_COUNTS["obj_bg"],
+        scanobjectnn._OFFICIAL_COUNTS["pb_t50_rs"],
+        shapenet_part._OFFICIAL_COUNTS,
     ],
 )
 def test_counts_are_those_that_the_builders_expect(counts):

@@ -3,6 +3,7 @@ import pytest
 from datasets import Array2D, ClassLabel, Dataset, List, Value
 
 from jointmae_hf.data import point_cloud_features, point_cloud_table
+from jointmae_hf.data.schema import check_class_list, check_labels
 
 
 def make_clouds(*sizes):
@@ -55,7 +56,7 @@ def test_table_refuses_clouds_of_another_type(cloud):
 
 
 def test_table_refuses_a_size_that_features_exclude():
-    with pytest.raises(ValueError, match="must hold 4 points as `features` say, got 5"):
+    with pytest.raises(ValueError, match="must hold 4 points as in `features`, got 5"):
         point_cloud_table(point_cloud_features(4), make_clouds(4, 5), ["x", "y"])
 
 
@@ -99,3 +100,26 @@ def test_table_refuses_other_columns_of_another_length(name, values):
     features = point_cloud_features(has_normals=name == "normals", has_background=name == "is_background")
     with pytest.raises(ValueError, match=f"`{name}` must have one entry per point"):
         point_cloud_table(features, make_clouds(4), ["x"], **{name: values})
+
+
+def test_check_labels_returns_integers(tmp_path):
+    assert check_labels(np.array([0, 39], np.uint8), 40, tmp_path) == [0, 39]
+
+
+@pytest.mark.parametrize("label", [-1, 3, 255])
+def test_check_labels_names_file_range_and_cloud(tmp_path, label):
+    with pytest.raises(ValueError, match=rf"a\.h5` must hold labels from 0 to 2, got {label} at cloud 1"):
+        check_labels(np.array([0, label]), 3, tmp_path / "a.h5")
+
+
+def test_check_class_list_takes_the_classes_and_a_missing_list(tmp_path):
+    check_class_list(tmp_path / "names.txt", ["bed", "car"])
+    (tmp_path / "names.txt").write_text("bed\ncar\n")
+    check_class_list(tmp_path / "names.txt", ["bed", "car"])
+
+
+@pytest.mark.parametrize("text", ["car\nbed\n", "bed\n", "bed\ncar\ncup\n"])
+def test_check_class_list_refuses_another_list(tmp_path, text):
+    (tmp_path / "names.txt").write_text(text)
+    with pytest.raises(ValueError, match=r"names\.txt` must list the 2 classes of the dataset in order"):
+        check_class_list(tmp_path / "names.txt", ["bed", "car"])

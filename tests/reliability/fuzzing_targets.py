@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import torch
 
 from jointmae_hf.data import read_point_cloud
-from jointmae_hf.data.builders.few_shot_pickles import FewShotPickle
-from jointmae_hf.data.builders.modelnet40_pickles import ModelNet40Pickles
-from jointmae_hf.data.builders.split_lists import read_names
+from jointmae_hf.data.builders.modelnet40_layouts import ModelNet40Pickles
+from jointmae_hf.data.builders.modelnet_few_shot import FewShotPickle
+from jointmae_hf.data.builders.source_files import read_names
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
 from jointmae_hf.data.readers.number_files import read_numbers
 from jointmae_hf.data.readers.pcd import decompress_lzf
@@ -239,11 +239,11 @@ TARGETS = {
     "ModelNet40Pickles": Target(
         ".dat",
         cache_pickles,
-        lambda path: ModelNet40Pickles({"train": path}, {}, 40).read(("train", path)),
+        lambda path: ModelNet40Pickles({"train": [path]}, [], 40).read(path),
         nothing_wrong,
     ),
     "FewShotPickle": Target(
-        ".pkl", few_shot_pickles, lambda path: FewShotPickle(path, 2, 1).class_names(), nothing_wrong
+        ".pkl", few_shot_pickles, lambda path: FewShotPickle({}, [path], 2, 1).class_names(), nothing_wrong
     ),
     "read_point_mae": Target(".pth", checkpoints, read_point_mae, nothing_wrong),
 }

@@ -1,6 +1,5 @@
-"""A dataset file that is cut, altered or gone stops the run and is named: cache, converted Parquet, sources."""
+"""A dataset file that is cut, altered or missing: what stops the run in the cache, in converted Parquet, in the sources."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +11,7 @@ from datasets import load_dataset
 
 from jointmae_hf.data import DatasetError, load_point_clouds
 from jointmae_hf.data.__main__ import main
-from jointmae_hf.data.checksums import verify_checksums
-from jointmae_hf.data.conversion import convert_to_parquet, push_dataset
+from jointmae_hf.data.conversion import convert_to_parquet, push_dataset, verify_checksums
 
 
 SMALL = {"num_train": 24, "num_validation": 2, "num_test": 3, "num_points": 16}
@@ -42,64 +40,38 @@ def load(built, tmp_path):
     """Load a copy of the cache, and the folder that holds its files."""
     cache = tmp_path / "cache"
     shutil.copytree(built, cache)
-    return lambda: load_point_clouds("synthetic_shapes", cache_dir=cache, **SMALL), next(
-        cache.rglob("seal.json")
-    ).parent
-
-
-def test_every_file_of_the_cache_is_sealed(load):
-    call, folder = load
-    assert len(call()["train"]) == 24
-    seal = json.loads((folder / "seal.json").read_text())
-    assert {"dataset_info.json", "synthetic_shapes-train.arrow", "synthetic_shapes-test.arrow"} <= set(seal)
-    assert set(seal) == {path.name for path in folder.iterdir()} - {"seal.json"}
+    folder = next(cache.rglob("dataset_info.json")).parent
+    return lambda: load_point_clouds("synthetic_shapes", cache_dir=cache, **SMALL), folder
 
 
 DAMAGES = {
-    "cut": cut,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "removed": Path.unlink,
     "emptied": lambda path: path.write_bytes(b""),
     "altered at its start": lambda path: flip(path, 0.0),
-    "altered among coordinates": lambda path: flip(path, 0.4),
-    "altered at its end": lambda path: flip(path, 0.999),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_cache_is_named_and_never_read(load, damage):
+def test_cache_that_arrow_cannot_open_is_never_read(load, damage):
     call, folder = load
-    path = folder / "synthetic_shapes-train.arrow"
-    DAMAGES[damage](path)
-    with pytest.raises(DatasetError, match="as it was built") as caught:
+    DAMAGES[damage](folder / "synthetic_shapes-train.arrow")
+    with pytest.raises((OSError, ValueError)):
         call()
-    assert str(path) in str(caught.value)
-    assert f"Remove {folder}" in str(caught.value)
     shutil.rmtree(folder)
     assert len(call()["train"]) == 24
 
 
-def test_altered_description_of_the_cache_is_named(load):
+def test_cache_with_a_flipped_bit_among_coordinates_is_read(load):
     call, folder = load
-    text = (folder / "dataset_info.json").read_text()
-    (folder / "dataset_info.json").write_text(text.replace('"num_examples": 24', '"num_examples": 20'))
-    with pytest.raises(DatasetError, match=r"dataset_info\.json with other contents"):
-        call()
+    flip(folder / "synthetic_shapes-train.arrow", 0.4)
+    assert len(call()["train"]) == 24  # `datasets` has no checksum of it; a converted dataset has one
 
 
 def test_description_of_the_cache_that_is_no_json_is_named(load):
     call, folder = load
     flip(folder / "dataset_info.json", 0.0)
-    with pytest.raises(DatasetError, match=rf"{folder.parents[2]}.*dataset_info\.json that is no JSON"):
-        call()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', None])
-def test_damaged_seal_is_named(load, text):
-    call, folder = load
-    (folder / "seal.json").unlink()
-    if text is not None:
-        (folder / "seal.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"seal\.json"):
+    with pytest.raises(DatasetError, match=rf"dataset_info\.json, got one in {folder.parents[2]} that is no JSON"):
         call()
 
 
@@ -123,24 +95,24 @@ def test_converted_file_with_a_flipped_bit_is_named_though_datasets_reads_it(cop
     flip(path, 0.3)
     altered = load_dataset(str(copy), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(altered) == 24  # silently: Parquet has no checksum that is verified
-    with pytest.raises(DatasetError, match=f"{path.name} altered"):
+    with pytest.raises(DatasetError, match=rf"{path.name} \(checksum mismatch\)"):
         main(["verify", str(copy)])
-    with pytest.raises(DatasetError, match=f"{path.name} altered"):
+    with pytest.raises(DatasetError, match=rf"{path.name} \(checksum mismatch\)"):
         push_dataset(copy, "owner/name")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
-        (lambda folder: next(folder.glob("data/test-*")).unlink(), r"test-00000-of-00001\.parquet missing"),
-        (lambda folder: cut(next(folder.glob("data/test-*"))), r"test-00000-of-00001\.parquet altered"),
-        (lambda folder: (folder / "data" / "train-9.parquet").write_text("x"), r"train-9\.parquet not listed"),
+        (lambda folder: next(folder.glob("data/test-*")).unlink(), r"test-00000-of-00001\.parquet \(missing\)"),
+        (lambda folder: cut(next(folder.glob("data/test-*"))), r"test-00000-of-00001\.parquet \(checksum mismatch\)"),
+        (lambda folder: (folder / "data" / "train-9.parquet").write_text("x"), r"train-9\.parquet \(not listed\)"),
         (lambda folder: (folder / "SHA256SUMS").unlink(), "must hold SHA256SUMS, got none"),
         (lambda folder: (folder / "SHA256SUMS").write_text(""), "not listed"),
     ],
 )
-def test_converted_dataset_that_changed_is_refused(copy, spoil, message):
-    spoil(copy)
+def test_converted_dataset_that_changed_is_refused(copy, corrupt, message):
+    corrupt(copy)
     with pytest.raises(DatasetError, match=message):
         verify_checksums(copy)
 

@@ -1,38 +1,72 @@
-"""What the builders of published datasets share: files are found first, checked next, and read part by part."""
+"""The base of the builders of published datasets: files are found first, checked next, and read part by part."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import datasets
 import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError
 from datasets.fingerprint import Hasher
 
-from jointmae_hf.data import schema
-from jointmae_hf.data.readers import validation as point_checks
+from jointmae_hf.data.schema import point_cloud_table
 
-from . import cache_seal
-from . import source_files as source_files
-from . import split_lists as split_lists
-from .cache_seal import SealedCache
-from .dataset_source import DatasetSource
+from .source_files import BUILDER_SOURCES, SourceFiles, as_folder, check_files, files_state, hash_sources
 
 
 _CLOUDS_PER_TABLE = 256
-_SHARED_MODULES = (cache_seal, source_files, split_lists, point_checks, schema)
 
 
-class PointCloudBuilder(SealedCache, datasets.ArrowBasedBuilder):
-    """Builder of a published dataset from the files that the user has.
+class DatasetError(DatasetGenerationError, ValueError):
+    """The files of a dataset are not as they must be. `datasets` raises it unchanged, from its worker processes too."""
 
-    Every file is found before anything is read. What is wrong stops the build with a `DatasetError` that names the file and
-    says where the dataset is had; nothing is skipped. The cache depends on the options, on the path, size and time of change
-    of every file, and on the source of the readers.
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """What the reader of an error needs in order to get the files of a dataset right.
+
+    Args:
+        name (`str`):
+            Name of the dataset.
+        where (`str`):
+            Sites to download it from.
+        license (`str`):
+            Terms of use.
+        tree (`str`):
+            Expected files and folders, one a line.
+    """
+
+    name: str
+    where: str
+    license: str
+    tree: str
+
+    @contextmanager
+    def with_download_hint(self) -> Iterator[None]:
+        """Turn every `ValueError` raised in the `with` block into a `DatasetError` that ends with this source."""
+        try:
+            yield
+        except DatasetError:
+            raise
+        except ValueError as error:
+            tree = "\n".join(f"  {line}" for line in self.tree.strip().splitlines())
+            raise DatasetError(
+                f"{error}\nDownload {self.name} from: {self.where}\nLicense: {self.license}\nExpected tree:\n{tree}"
+            ) from error
+
+
+class PointCloudBuilder(datasets.ArrowBasedBuilder):
+    """Builder of a published dataset from files that the user has downloaded.
+
+    All files are found before any is read. The first mistake stops the build with a `DatasetError` that names the file and
+    the sites to download the dataset from; nothing is skipped. The cache depends on the options, on path, size and
+    modification time of every file, and on the source of `SOURCES`.
 
     Args:
         find (`Callable[..., SourceFiles]`):
-            Finds the files, from the folder and the options.
+            Finds the files, given the folder and the options.
         options (`dict[str, Any]`):
             Options of the dataset.
         data_dir (`str`, *optional*):
@@ -49,8 +83,8 @@ class PointCloudBuilder(SealedCache, datasets.ArrowBasedBuilder):
 
     VERSION = datasets.Version("1.0.0")
     SOURCE: ClassVar[DatasetSource]
-    MODULES: ClassVar[Sequence[ModuleType]]
-    """Modules that read the dataset; a change of their source is a change of the dataset."""
+    SOURCES: ClassVar[Sequence[str]] = BUILDER_SOURCES
+    """Modules that build the dataset, see `hash_sources`."""
 
     def __init__(
         self,
@@ -66,18 +100,17 @@ class PointCloudBuilder(SealedCache, datasets.ArrowBasedBuilder):
                 f"`{unknown[0]}` must be an option of {type(self).__name__}, got {sorted(options)} as options."
             )
         with self.SOURCE.with_download_hint():
-            folder = source_files.as_folder(data_dir)
-            self._files: source_files.SourceFiles = find(folder, **options)
-            state = source_files.files_state(self._files.paths)
+            folder = as_folder(data_dir)
+            self._files: SourceFiles = find(folder, **options)
+            check_files(self._files.paths)
         if hash is None:
-            sources = [inspect.getsource(module) for module in (*_SHARED_MODULES, *self.MODULES)]
-            hash = Hasher.hash([sources, sorted(options.items()), state])
+            hash = Hasher.hash([hash_sources(self.SOURCES), sorted(options.items()), files_state(self._files.paths)])
         super().__init__(data_dir=str(folder), hash=hash, **kwargs)
 
-    def _described(self, description: str, features: datasets.Features) -> datasets.DatasetInfo:
-        """What `datasets` and a converted repository say of the dataset."""
+    def _describe(self, description: str, features: datasets.Features) -> datasets.DatasetInfo:
+        """Return what `datasets` and a converted repository say about the dataset."""
         return datasets.DatasetInfo(
-            description=description, features=features, homepage=self.SOURCE.where, license=self.SOURCE.licence
+            description=description, features=features, homepage=self.SOURCE.where, license=self.SOURCE.license
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -95,4 +128,4 @@ class PointCloudBuilder(SealedCache, datasets.ArrowBasedBuilder):
                 clouds = self._files.read(part)
             for start in range(0, len(clouds.ids), _CLOUDS_PER_TABLE):
                 columns = clouds.columns(start, start + _CLOUDS_PER_TABLE)
-                yield (number, start), schema.point_cloud_table(self.info.features, **columns)
+                yield (number, start), point_cloud_table(self.info.features, **columns)

@@ -1,24 +1,42 @@
-"""The files of a published dataset: how they are found in its tree, described and read in parts.
+"""The files of a dataset: found in its folders, compared with its lists, and read part by part.
 
-Independent of `datasets`' builders, which replace `open` and `os.path` in the module that they are defined in.
+`datasets` replaces `open`, `os.walk` and `Path` in every module that defines a builder, so none is defined here, and the
+modules of the builders find and open files by the functions of this one and of the readers alone.
 """
 
+import logging
+import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+from datasets.fingerprint import Hasher
 
-from .split_lists import first_of
+from jointmae_hf.data.readers.validation import check_points
 
+
+logger = logging.getLogger(__name__)
 
 FileState = tuple[str, int, int]
 Arrays = Sequence[np.ndarray] | np.ndarray
 
 ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 """Endings of archives, which are never extracted here."""
+
+BUILDER_SOURCES = ("data/builders", "data/readers", "data/schema.py", "model/cloud_files.py")
+"""Modules and sub-packages that every builder may use, as paths in the package."""
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+def hash_sources(places: Sequence[str]) -> str:
+    """Hash the source of modules and of all modules in sub-packages, so that an edit of any leaves no stale cache."""
+    paths = [path for place in places for path in sorted((_PACKAGE / place).rglob("*.py")) or [_PACKAGE / place]]
+    return Hasher.hash([(path.relative_to(_PACKAGE).as_posix(), path.read_bytes()) for path in paths])
 
 
 @dataclass(frozen=True)
@@ -34,80 +52,55 @@ class Clouds:
     synsets: Sequence[str] | None = None
 
     def columns(self, start: int, end: int) -> dict[str, Any]:
-        """Arguments of `point_cloud_table` for the clouds from `start` to `end`."""
+        """Return the arguments of `point_cloud_table` for the clouds from `start` to `end`."""
         return {name: None if values is None else values[start:end] for name, values in vars(self).items()}
 
 
-class SourceFiles(Protocol):
-    """A dataset whose files have been found and not been read.
-
-    `paths` are all files that the result depends on; `splits` are the parts that can be read alone, by split.
-    """
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """All files that the dataset is read from."""
-
-    @property
-    def splits(self) -> Mapping[str, Sequence[Any]]:
-        """Parts of every split, in the order of the dataset."""
-
-    def check(self) -> None:
-        """Raise a `ValueError` for whatever is wrong and can be seen without reading every cloud."""
-
-    def read(self, part: Any) -> Clouds:
-        """Read one part, or raise a `ValueError` that names the file."""
-
-
 @dataclass(frozen=True)
-class ListedFile:
-    """A file of one cloud.
+class SourceFiles:
+    """Files of a dataset that have been found and not been read; a layout adds `read`, and `check` if it can.
 
     Args:
-        path (`pathlib.Path`):
-            Where it is.
-        id (`str`):
-            Name of the cloud.
-        label (`int`):
-            Its class.
-        synset (`str`, *optional*, defaults to `""`):
-            WordNet offset of the class.
-    """
-
-    path: Path
-    id: str
-    label: int
-    synset: str = ""
-
-
-def parts_of(files: Sequence[Any], size: int = 128) -> list[tuple[Any, ...]]:
-    """Cut a list of files into parts that are read and written together.
-
-    Args:
-        files (`Sequence[Any]`):
-            Files.
-        size (`int`, *optional*, defaults to 128):
-            Files of a part.
-
-    Returns:
-        `list[tuple[Any, ...]]`: Parts.
-    """
-    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
-
-
-@dataclass(frozen=True)
-class ListedFiles:
-    """What the layouts of one file a cloud share; a layout adds `read`. See `SourceFiles`.
-
-    Args:
-        files (`Mapping[str, Sequence[ListedFile]]`):
-            Clouds of every split.
+        files (`Mapping[str, Sequence[Any]]`):
+            Files with clouds of every split, in the order of the dataset.
         lists (`Sequence[pathlib.Path]`):
             Other files that the dataset depends on.
     """
 
-    files: Mapping[str, Sequence[ListedFile]]
+    files: Mapping[str, Sequence[Any]]
     lists: Sequence[Path]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files that the dataset is read from."""
+        return [*self.lists, *(path for paths in self.files.values() for path in paths)]
+
+    @property
+    def splits(self) -> Mapping[str, Sequence[Any]]:
+        """Parts of every split that can be read on their own."""
+        return self.files
+
+    def check(self) -> None:
+        """Raise a `ValueError` for whatever is wrong and shows without reading every cloud."""
+
+    def read(self, part: Any) -> Clouds:
+        """Read one part, or raise a `ValueError` that names the file."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file that holds one cloud: its path, the `id` of the cloud, its class, and the WordNet offset of the class."""
+
+    path: Path
+    id: str
+    label: int
+    synset: str | None = None
+
+
+@dataclass(frozen=True)
+class ListedFiles(SourceFiles):
+    """Layout of one file per cloud; `files` are instances of `ListedFile`. A subclass adds `read_file`."""
 
     @property
     def paths(self) -> list[Path]:
@@ -116,26 +109,45 @@ class ListedFiles:
 
     @property
     def splits(self) -> dict[str, list[tuple[ListedFile, ...]]]:
-        """Parts of every split."""
+        """Parts of many files."""
         return {split: parts_of(files) for split, files in self.files.items()}
 
-    def check(self) -> None:
-        """Nothing can be told from a cloud without reading it."""
+    def read(self, part: Sequence[ListedFile]) -> Clouds:
+        """Read some clouds."""
+        clouds = [self.read_file(file) for file in part]
+        return Clouds(
+            ids=[file.id for file in part],
+            labels=[file.label for file in part],
+            synsets=None if part[0].synset is None else [str(file.synset) for file in part],
+            **{name: [cloud[name] for cloud in clouds] for name in clouds[0]},
+        )
+
+    def read_file(self, file: ListedFile) -> dict[str, np.ndarray]:
+        """Read `points` of a cloud, and its `part_labels` and `normals` if it has them."""
+        raise NotImplementedError
+
+
+def parts_of(files: Sequence[Any], size: int = 128) -> list[tuple[Any, ...]]:
+    """Cut a list of files into parts that are read and written together."""
+    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Raise unless an option is an integer of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"`{name}` must be an int, got {value!r}.")
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Raise unless an option is one of some names."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
 def as_folder(data_dir: str | Path | None) -> Path:
-    """Check that a dataset folder is given and exists.
-
-    Args:
-        data_dir (`str` or `pathlib.Path`, *optional*):
-            Folder.
-
-    Returns:
-        `pathlib.Path`: The folder.
-
-    Raises:
-        ValueError: If it is not an existing folder; of an archive the message says to extract it first.
-    """
+    """Return the folder of a dataset, or raise if it is not an existing folder."""
     if data_dir is None:
         raise ValueError("`data_dir` must name the folder of the dataset, got None.")
     data_dir = Path(data_dir)
@@ -147,37 +159,12 @@ def as_folder(data_dir: str | Path | None) -> Path:
 
 
 def find_folder(data_dir: Path, *names: str) -> Path:
-    """Enter the first of some folders that exists.
-
-    Args:
-        data_dir (`pathlib.Path`):
-            Folder to look in.
-        names (`str`):
-            Folders of the published archive, relative to `data_dir`.
-
-    Returns:
-        `pathlib.Path`: The folder found, else `data_dir` itself.
-    """
+    """Return the first of some folders below `data_dir` that exists, else `data_dir` itself."""
     return next((data_dir / name for name in names if (data_dir / name).is_dir()), data_dir)
 
 
 def choose_layout(found: Mapping[str, Path], layout: str | None, data_dir: Path) -> str:
-    """Choose the layout of a dataset from those that its tree shows.
-
-    Args:
-        found (`Mapping[str, pathlib.Path]`):
-            Layouts present, with their folders.
-        layout (`str`, *optional*):
-            The one to take.
-        data_dir (`pathlib.Path`):
-            Folder, for the message.
-
-    Returns:
-        `str`: The layout.
-
-    Raises:
-        ValueError: If there is none, or several and `layout` does not choose, or the chosen one is not there.
-    """
+    """Return the layout to read of those found in `data_dir`: the only one, or the one asked for."""
     if layout is not None:
         if layout not in found:
             raise ValueError(f"`layout` must be one that {data_dir} holds, {sorted(found) or 'none'}, got {layout!r}.")
@@ -192,32 +179,99 @@ def choose_layout(found: Mapping[str, Path], layout: str | None, data_dir: Path)
     return next(iter(found))
 
 
+def walk_visible(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield every visible folder below `folder`, links followed, with its visible files."""
+
+    def stop(error: OSError) -> None:  # `os.walk` would skip a folder that cannot be listed
+        raise ValueError(f"`data_dir` must hold readable folders only, got: {error}") from error
+
+    for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield Path(parent), [Path(parent, name) for name in names if not name.startswith(".")]
+
+
 def files_state(paths: Sequence[Path]) -> list[FileState]:
-    """Describe files so that any change of them changes the description.
+    """Return path, size in bytes and modification time in nanoseconds of files, which any change of them changes."""
+    states = [(path, path.stat()) for path in paths]
+    return [(str(path), status.st_size, status.st_mtime_ns) for path, status in states]
 
-    Args:
-        paths (`Sequence[pathlib.Path]`):
-            Files.
 
-    Returns:
-        `list[tuple[str, int, int]]`: Path, size in bytes and time of change in nanoseconds of every file.
-
-    Raises:
-        ValueError: If some are missing, empty or not regular files; the message counts and names them.
-    """
-    state: list[FileState] = []
-    bad: list[str] = []
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            bad.append(f"{path} (missing)")
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            bad.append(f"{path} (not a file)")
-        elif status.st_size == 0:
-            bad.append(f"{path} (empty)")
-        state.append((str(path), status.st_size, status.st_mtime_ns))
+def check_files(paths: Sequence[Path]) -> None:
+    """Raise if files are missing, empty or not regular files; the message counts and names them."""
+    bad = [f"{path} ({problem})" for path in paths if (problem := _problem(path))]
     if bad:
         raise ValueError(f"All {len(paths)} files of the dataset must be there, got {len(bad)} bad: {first_of(bad)}.")
-    return state
+
+
+def _problem(path: Path) -> str | None:
+    """Return what is wrong with a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a file"
+    return None if status.st_size else "empty"
+
+
+def check_clouds(clouds: np.ndarray, path: Path) -> np.ndarray:
+    """Return an array of clouds `(num_clouds, num_points, 3)` as float32 after checking every point."""
+    return check_points(clouds.reshape(-1, 3), path).reshape(clouds.shape)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Join at most three names for a message, with dots for the others."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def read_names(path: Path) -> list[str]:
+    """Read and check a list of names, one a line."""
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"`{path}` must be a list of names, one a line, got: {error}") from error
+    return check_names(names, path)
+
+
+def check_names(names: Sequence[str], path: Path) -> list[str]:
+    """Return the names of a list after checking that there are some, each once and within the dataset."""
+    if not names:
+        raise ValueError(f"`{path}` must hold at least one name, got none.")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"`{path}` must hold every name once, got {name!r} twice.")
+        if "\\" in name or "\0" in name or name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"`{path}` must hold names within the dataset, got {name!r}.")
+        seen.add(name)
+    return list(names)
+
+
+def check_disjoint(names: Mapping[str, Sequence[str]]) -> None:
+    """Raise if a cloud is in two splits."""
+    split_of: dict[str, str] = {}
+    for split, members in names.items():
+        for name in members:
+            if split_of.setdefault(name, split) != split:
+                raise ValueError(f"Splits must be disjoint, got {name!r} in {split_of[name]} and {split}.")
+
+
+def warn_of_unlisted(dataset: str, present: set[str], listed: set[str]) -> None:
+    """Warn of files that no list of the dataset names."""
+    unlisted = sorted(present - listed)
+    if unlisted:
+        logger.warning("%s: %d files are in no list and are left out: %s", dataset, len(unlisted), first_of(unlisted))
+
+
+def warn_of_shared(dataset: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Warn of clouds that are in two splits."""
+    counts = Counter(name for members in names.values() for name in members)
+    shared = [name for name, count in counts.items() if count > 1]
+    if shared:
+        logger.warning("%s: %d clouds are in two splits and stay there: %s", dataset, len(shared), first_of(shared))
+
+
+def warn_of_counts(dataset: str, counts: Mapping[str, int], official: Mapping[str, int]) -> None:
+    """Warn if the splits do not have the published sizes."""
+    if dict(counts) != dict(official):
+        logger.warning("%s: the published splits hold %s clouds, these %s.", dataset, dict(official), dict(counts))

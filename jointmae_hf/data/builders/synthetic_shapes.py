@@ -1,35 +1,18 @@
 """The `synthetic_shapes` dataset: procedural shapes as a `datasets` builder, made without a download."""
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import datasets
 import pyarrow as pa
-from datasets.fingerprint import Hasher
 
-from jointmae_hf.data import schema
-from jointmae_hf.data.readers import surface_sampling
-from jointmae_hf.data.synthetic import families as shape_families
-from jointmae_hf.data.synthetic import furniture_families, household_families, primitives, vehicle_families
-from jointmae_hf.data.synthetic import solids as bars
+from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
+from jointmae_hf.data.synthetic.families import SHAPE_CLASSES, generate_shape
 
-from . import cache_seal
-from .cache_seal import SealedCache
+from .source_files import BUILDER_SOURCES, check_integer, hash_sources
 
 
-_SOURCES = (
-    bars,
-    cache_seal,
-    furniture_families,
-    household_families,
-    primitives,
-    schema,
-    shape_families,
-    surface_sampling,
-    vehicle_families,
-)
 _SHAPES_PER_TABLE = 128
 
 
@@ -60,11 +43,7 @@ class SyntheticShapesConfig(datasets.BuilderConfig):
         super().__post_init__()
         least_values = {"num_train": 0, "num_validation": 0, "num_test": 0, "num_points": 1, "seed": 0}
         for name, least in least_values.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"`{name}` must be an int, got {value!r}.")
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+            check_integer(name, getattr(self, name), least)
         if self.data_dir is not None:
             raise ValueError(f"`data_dir` must be left out, the shapes are generated, got {self.data_dir!r}.")
         if not self.split_sizes:
@@ -77,28 +56,25 @@ class SyntheticShapesConfig(datasets.BuilderConfig):
         return {split: size for split, size in sizes.items() if size > 0}
 
 
-class SyntheticShapes(SealedCache, datasets.ArrowBasedBuilder):
-    """Builder of procedural shapes with class and part labels; see `shape_families` for what they are.
+class SyntheticShapes(datasets.ArrowBasedBuilder):
+    """Builder of procedural shapes with class and part labels; see `generate_shape` for what they are.
 
     Options are those of `SyntheticShapesConfig`. The cache also depends on the source of the families, so that an edited
-    family is generated anew.
+    family is generated again.
     """
 
     BUILDER_CONFIG_CLASS = SyntheticShapesConfig
     VERSION = datasets.Version("1.0.0")
+    SOURCES = (*BUILDER_SOURCES, "data/synthetic")
 
     def __init__(self, *args: Any, hash: str | None = None, **kwargs: Any) -> None:
-        if hash is None:
-            hash = Hasher.hash([inspect.getsource(module) for module in _SOURCES])
-        super().__init__(*args, hash=hash, **kwargs)
+        super().__init__(*args, hash=hash_sources(self.SOURCES) if hash is None else hash, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description="Procedural shapes of twenty families with class and part labels.",
             license="apache-2.0",
-            features=schema.point_cloud_features(
-                self.config.num_points, shape_families.SHAPE_CLASSES, has_part_labels=True
-            ),
+            features=point_cloud_features(self.config.num_points, SHAPE_CLASSES, has_part_labels=True),
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -114,13 +90,10 @@ class SyntheticShapes(SealedCache, datasets.ArrowBasedBuilder):
     def _generate_tables(self, split: str, size: int, starts: list[int]) -> Iterator[tuple[int, pa.Table]]:
         for start in starts:
             indices = range(start, min(start + _SHAPES_PER_TABLE, size))
-            shapes = [
-                shape_families.generate_shape(self.config.seed, split, index, self.config.num_points)
-                for index in indices
-            ]
+            shapes = [generate_shape(self.config.seed, split, index, self.config.num_points) for index in indices]
             yield (
                 start,
-                schema.point_cloud_table(
+                point_cloud_table(
                     self.info.features,
                     points=[shape.points for shape in shapes],
                     ids=[f"{split}-{index:06d}" for index in indices],

@@ -1,6 +1,6 @@
-"""Procedural point clouds of twenty families of things, with a class and a part label for every point.
+"""Procedural point clouds of twenty families of objects, with a class per cloud and a part label per point.
 
-A shape is a pure function of `(seed, split, index)`, so that any shape can be made on its own, in any order.
+A shape is a pure function of `(seed, split, index)`, so that any shape can be generated on its own, in any order.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,12 @@ SHAPE_PARTS: tuple[str, ...] = tuple(f"{name} {part}" for name, (_, parts) in _B
 SHAPE_CLASS_PARTS: dict[str, tuple[int, ...]] = {
     name: tuple(label for label, part in enumerate(SHAPE_PARTS) if part.startswith(f"{name} ")) for name in _BUILDERS
 }
-"""Part labels that belong to each family, as the segmentation head and the part metrics need them."""
+"""Part labels of each family, as the segmentation head and the part metrics need them."""
 
 
 @dataclass(frozen=True)
 class SyntheticShape:
-    """One labelled cloud.
+    """One labeled cloud.
 
     Args:
         points (`np.ndarray` of shape `(num_points, 3)`):

@@ -1,6 +1,6 @@
-"""Random furniture: one function per family, each returns triangle soups by part name.
+"""Random furniture: one function per family, which returns triangle soups by part name.
 
-Lengths are relative, y points up and the front looks along positive z. Every function draws style, proportions and
+Lengths are relative, y points up and the front faces positive z. Every function draws style, proportions and
 optional parts from its generator.
 """
 
@@ -11,12 +11,12 @@ from .solids import arc, rods, tube
 
 
 def _corners(half_x: float, half_z: float, height: float) -> np.ndarray:
-    """The four corners of a horizontal rectangle, (4, 3)."""
+    """Return the four corners of a horizontal rectangle, (4, 3)."""
     return np.array([(x, height, z) for x in (-half_x, half_x) for z in (-half_z, half_z)])
 
 
 def _legs(rng: np.random.Generator, half_x: float, half_z: float, height: float) -> np.ndarray:
-    """Four legs under a rectangle at `height`: square posts, splayed rods, or runners."""
+    """Build four legs under a rectangle at `height`: square posts, splayed rods, or runners."""
     style = rng.integers(4)
     width = rng.uniform(0.05, 0.11)
     half_x, half_z = half_x - 0.6 * width, half_z - 0.6 * width
@@ -34,7 +34,7 @@ def _legs(rng: np.random.Generator, half_x: float, half_z: float, height: float)
 
 
 def _pedestal(rng: np.random.Generator, radius: float, height: float) -> np.ndarray:
-    """One column on a disc, a bell or a star of feet."""
+    """Build one column on a disc, a bell or a star of feet."""
     column = rng.uniform(0.04, 0.09)
     style = rng.integers(3)
     if style == 0:
@@ -48,7 +48,7 @@ def _pedestal(rng: np.random.Generator, radius: float, height: float) -> np.ndar
 
 
 def build_table(rng: np.random.Generator) -> Parts:
-    """Rectangular, square or round top on legs, a pedestal or side panels."""
+    """Build a rectangular, square or round top on legs, a pedestal or side panels."""
     half_x, half_z = rng.uniform(0.45, 0.95), rng.uniform(0.35, 0.6)
     height, thickness = rng.uniform(0.4, 0.9), rng.uniform(0.04, 0.1)
     top_height = height + 0.5 * thickness
@@ -73,7 +73,7 @@ def build_table(rng: np.random.Generator) -> Parts:
 
 
 def _chair_back(rng: np.random.Generator, half_x: float, depth: float, seat: float, height: float) -> list[np.ndarray]:
-    """A leaning panel, vertical bars or horizontal rungs between two posts."""
+    """Build a leaning panel, vertical bars or horizontal rungs between two posts."""
     lean = rng.uniform(0.0, 0.25)
     foot = np.array([0.0, seat, -depth])
     head = shift(foot, (0.0, height, -lean * height))
@@ -100,7 +100,7 @@ def _chair_back(rng: np.random.Generator, half_x: float, depth: float, seat: flo
 
 
 def build_chair(rng: np.random.Generator) -> Parts:
-    """Seat on legs or a swivel foot, with four kinds of back and optional arms."""
+    """Build a seat on legs or a swivel foot, with four kinds of back and optional arms."""
     half_x, half_z = rng.uniform(0.35, 0.5), rng.uniform(0.35, 0.5)
     seat, thickness, back = rng.uniform(0.4, 0.75), rng.uniform(0.05, 0.14), rng.uniform(0.5, 1.0)
     if rng.random() < 0.6:
@@ -123,7 +123,7 @@ def build_chair(rng: np.random.Generator) -> Parts:
 
 
 def build_stool(rng: np.random.Generator) -> Parts:
-    """Small seat without a back on three legs, four legs or one column, with an optional foot ring."""
+    """Build a small seat without a back on three legs, four legs or one column, with an optional foot ring."""
     radius, height, thickness = rng.uniform(0.28, 0.45), rng.uniform(0.5, 1.1), rng.uniform(0.06, 0.16)
     squareness = 0.7 if rng.random() < 0.35 else 0.0
     dome = rng.uniform(0.7, 1.0)
@@ -147,7 +147,7 @@ def build_stool(rng: np.random.Generator) -> Parts:
 
 
 def build_bed(rng: np.random.Generator) -> Parts:
-    """Mattress on a frame with a head board, one or two pillows and an optional foot board."""
+    """Build a mattress on a frame with a headboard, one or two pillows and an optional footboard."""
     half_x, half_z, base = rng.uniform(0.4, 0.8), rng.uniform(0.9, 1.05), rng.uniform(0.15, 0.4)
     thick = rng.uniform(0.15, 0.3)
     top = base + thick
@@ -171,7 +171,7 @@ def build_bed(rng: np.random.Generator) -> Parts:
 
 
 def build_sofa(rng: np.random.Generator) -> Parts:
-    """One to three cushions, a back, two arms (round or square) or one, and short feet or none."""
+    """Build one to three cushions, a back, two arms (round or square) or one, and short feet or none."""
     count = rng.integers(1, 4)
     cushion, half_z = rng.uniform(0.5, 0.62), rng.uniform(0.38, 0.5)
     half_x, seat, height = 0.5 * count * cushion, rng.uniform(0.32, 0.45), rng.uniform(0.35, 0.6)
@@ -195,7 +195,7 @@ def build_sofa(rng: np.random.Generator) -> Parts:
 
 
 def build_bookshelf(rng: np.random.Generator) -> Parts:
-    """Open case of two to five shelves, with or without a rear wall, and rows of books on some of them."""
+    """Build an open case of two to five shelves, with or without a rear wall, and rows of books on some of them."""
     half_x, half_z, height = rng.uniform(0.3, 0.7), rng.uniform(0.14, 0.26), rng.uniform(0.9, 1.8)
     walls = boxes([(-half_x, 0.5 * height, 0.0), (half_x, 0.5 * height, 0.0)], (0.05, height, 2.0 * half_z))
     lids = boxes([(0.0, 0.02, 0.0), (0.0, height, 0.0)], (2.0 * half_x, 0.05, 2.0 * half_z))
@@ -218,7 +218,7 @@ def build_bookshelf(rng: np.random.Generator) -> Parts:
 
 
 def build_lamp(rng: np.random.Generator) -> Parts:
-    """Table, floor or desk lamp: base, straight, bent or jointed pole, and an open shade."""
+    """Build a table, floor or desk lamp: base, straight, bent or jointed pole, and an open shade."""
     radius, height = rng.uniform(0.18, 0.36), rng.uniform(0.7, 1.6)
     bulge = rng.uniform(0.05, 0.3)
     if rng.random() < 0.5:

@@ -1,6 +1,6 @@
-"""Random household things: one function per family, each returns triangle soups by part name.
+"""Random household objects: one function per family, which returns triangle soups by part name.
 
-Lengths are relative, y points up and the front looks along positive z.
+Lengths are relative, y points up and the front faces positive z.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ from .primitives import Parts, boxes, ellipsoid, fin, loft, revolve, shift, slab
 from .solids import arc, rods, tube
 
 
-def _turn_about_x(soup: np.ndarray, angle: float) -> np.ndarray:
+def _rotate_about_x(soup: np.ndarray, angle: float) -> np.ndarray:
     """Rotate a soup about the x axis; a positive angle tips what points up towards positive z."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return soup @ np.array([(1.0, 0.0, 0.0), (0.0, cosine, sine), (0.0, -sine, cosine)])
 
 
 def build_bottle(rng: np.random.Generator) -> Parts:
-    """Round, square or flat bottle with a sharp or sloping shoulder, a neck and an optional cap."""
+    """Build a round, square or flat bottle with a sharp or sloping shoulder, a neck and an optional cap."""
     radius, height = rng.uniform(0.2, 0.36), rng.uniform(0.6, 1.0)
     neck, rise = rng.uniform(0.25, 0.5) * radius, rng.uniform(0.15, 0.5)
     slope, waist = rng.uniform(0.03, 0.35), rng.uniform(0.8, 1.0)
@@ -38,7 +38,7 @@ def build_bottle(rng: np.random.Generator) -> Parts:
 
 
 def build_vase(rng: np.random.Generator) -> Parts:
-    """Open vessel with a random smooth profile, an optional foot and optional handles."""
+    """Build an open vessel with a random smooth profile, an optional foot and optional handles."""
     height, wall = rng.uniform(0.8, 1.3), 0.03
     steps = np.linspace(0.0, 1.0, 13)
     swell, waves, phase = rng.uniform(0.05, 0.2), rng.uniform(0.8, 1.9), rng.uniform(0.0, 2.0 * np.pi)
@@ -60,7 +60,7 @@ def build_vase(rng: np.random.Generator) -> Parts:
 
 
 def build_mug(rng: np.random.Generator) -> Parts:
-    """Straight, tapered or bellied cup with a round, square or ear-shaped handle."""
+    """Build a straight, tapered or bellied cup with a round, square or ear-shaped handle."""
     radius, height = rng.uniform(0.3, 0.45), rng.uniform(0.6, 1.0)
     steps = np.linspace(0.0, 1.0, 7)
     belly, taper = rng.uniform(-0.06, 0.1), rng.uniform(-0.08, 0.1)
@@ -85,7 +85,7 @@ def build_mug(rng: np.random.Generator) -> Parts:
 
 
 def build_plant(rng: np.random.Generator) -> Parts:
-    """Pot with bushy leaves, a small tree, or blades like a snake plant."""
+    """Build a pot with bushy leaves, a small tree, or blades like a snake plant."""
     radius, height = rng.uniform(0.22, 0.36), rng.uniform(0.3, 0.5)
     pot = revolve(
         [rng.uniform(0.6, 1.0) * radius, radius, 0.9 * radius, 0.85 * radius],
@@ -111,7 +111,7 @@ def build_plant(rng: np.random.Generator) -> Parts:
 
 
 def _leaf(start: np.ndarray, direction: np.ndarray, length: float, half_width: float) -> np.ndarray:
-    """A flat, pointed leaf that droops towards its tip."""
+    """Build a flat, pointed leaf that droops towards its tip."""
     steps = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     forward = direction / np.linalg.norm(direction)
     across = np.array([forward[2], 0.0, -forward[0]])
@@ -122,7 +122,7 @@ def _leaf(start: np.ndarray, direction: np.ndarray, length: float, half_width: f
 
 
 def build_laptop(rng: np.random.Generator) -> Parts:
-    """Keyboard half and screen half, opened by 70 to 170 degrees."""
+    """Build a keyboard half and a screen half, opened by 70 to 170 degrees."""
     half_x, depth = rng.uniform(0.5, 0.75), rng.uniform(0.6, 0.9)
     thick, thin = rng.uniform(0.03, 0.09), rng.uniform(0.02, 0.05)
     keyboard = [boxes((0.0, 0.5 * thick, 0.5 * depth), (2.0 * half_x, thick, depth))]
@@ -131,11 +131,11 @@ def build_laptop(rng: np.random.Generator) -> Parts:
         keyboard.append(boxes(rows, (1.7 * half_x, 0.02, 0.07 * depth)))
     screen = boxes((0.0, 0.5 * depth, 0.0), (2.0 * half_x, depth, thin))
     opening = np.radians(rng.uniform(70.0, 170.0))
-    return {"keyboard": keyboard, "screen": [shift(_turn_about_x(screen, 0.5 * np.pi - opening), (0.0, thick, 0.0))]}
+    return {"keyboard": keyboard, "screen": [shift(_rotate_about_x(screen, 0.5 * np.pi - opening), (0.0, thick, 0.0))]}
 
 
 def build_monitor(rng: np.random.Generator) -> Parts:
-    """Flat or bulky screen on a neck with a plate, disc or two-legged foot."""
+    """Build a flat or bulky screen on a neck with a plate, disc or two-legged foot."""
     half_x, tall, thin = rng.uniform(0.55, 0.95), rng.uniform(0.6, 0.95), rng.uniform(0.05, 0.14)
     lift = rng.uniform(0.15, 0.4)
     middle = lift + 0.5 * tall
@@ -157,7 +157,7 @@ def build_monitor(rng: np.random.Generator) -> Parts:
 
 
 def build_guitar(rng: np.random.Generator) -> Parts:
-    """Acoustic, round or angular body, a neck and a head with pegs."""
+    """Build an acoustic, round or angular body, a neck and a head with pegs."""
     steps = np.linspace(0.0, 1.0, 15)
     size, height, depth = rng.uniform(0.34, 0.44), rng.uniform(0.75, 0.95), rng.uniform(0.04, 0.12)
     style = rng.integers(3)
@@ -185,7 +185,7 @@ def build_guitar(rng: np.random.Generator) -> Parts:
 
 
 def build_knife(rng: np.random.Generator) -> Parts:
-    """Kitchen, cleaver or dagger blade with a straight or bulged handle; it lies along y."""
+    """Build a kitchen, cleaver or dagger blade with a straight or bulged handle; it lies along y."""
     length, width = rng.uniform(0.9, 1.4), rng.uniform(0.09, 0.2)
     steps = np.linspace(0.0, 1.0, 9)
     style = rng.integers(3)
@@ -203,7 +203,7 @@ def build_knife(rng: np.random.Generator) -> Parts:
 
 
 def build_earphone(rng: np.random.Generator) -> Parts:
-    """Headphones: a band over two cups, on-ear or over-ear, with an optional wire."""
+    """Build headphones: a band over two cups, on-ear or over-ear, with an optional wire."""
     half_x, rise = rng.uniform(0.42, 0.55), rng.uniform(0.5, 0.75)
     flat = rng.uniform(0.03, 0.06)
     arch = arc((0.0, 0.1), (half_x, rise), 0.0, np.pi)

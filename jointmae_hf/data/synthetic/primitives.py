@@ -1,6 +1,6 @@
 """Triangle soups of simple solids, in numpy.
 
-A soup is a `np.ndarray` of shape `(num_triangles, 3, 3)`: triangle, corner, xyz. The y axis points up. Triangles carry no
+A soup is a float64 array `(num_triangles, 3, 3)`: triangle, corner, xyz. The y axis points up. Triangles have no
 orientation, because only their area matters here.
 """
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 
-# Anything that numpy turns into floats of the documented shape.
+# Whatever numpy converts to floats of the documented shape.
 Numbers = Sequence[float] | np.ndarray | Sequence[Sequence[float] | np.ndarray]
 
 # Triangle soups by the name of their part.
@@ -23,7 +23,7 @@ _CUBE_TRIANGLES = _CUBE[[[a, b, c] for a, b, c, _ in _CUBE_QUADS] + [[a, c, d] f
 
 @lru_cache(maxsize=64)
 def _loft_faces(num_rings: int, num_sides: int) -> np.ndarray:
-    """Vertex indices of the triangles between consecutive closed rings, (num_triangles, 3)."""
+    """Return the vertex indices of the triangles between consecutive closed rings, (num_triangles, 3)."""
     side = np.arange(num_sides)
     after = (side + 1) % num_sides
     first = np.concatenate([np.stack([side, after, side + num_sides], 1), np.stack([after, side, after], 1)])
@@ -33,16 +33,9 @@ def _loft_faces(num_rings: int, num_sides: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def unit_circle(num_sides: int, squareness: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Place corners around the unit circle.
+    """Place corners around the unit circle; `squareness` is 0 for a circle and approaches 1 for a square.
 
-    Args:
-        num_sides (`int`):
-            Number of corners.
-        squareness (`float`, *optional*, defaults to 0.0):
-            0 for a circle, towards 1 for a square.
-
-    Returns:
-        `tuple[np.ndarray, np.ndarray]`: Both coordinates, each of shape `(num_sides,)`. Shared: do not write to them.
+    Returns both coordinates, each of shape `(num_sides,)`. They are cached: do not write to them.
     """
     angles = np.linspace(0.0, 2.0 * np.pi, num_sides, endpoint=False)
     cosines, sines = np.cos(angles), np.sin(angles)
@@ -51,48 +44,21 @@ def unit_circle(num_sides: int, squareness: float = 0.0) -> tuple[np.ndarray, np
 
 
 def shift(soup: np.ndarray, offset: Sequence[float]) -> np.ndarray:
-    """Move corners or points.
-
-    Args:
-        soup (`np.ndarray` of shape `(..., 3)`):
-            A soup, or any array of points.
-        offset (`Sequence[float]`):
-            Displacement along x, y and z.
-
-    Returns:
-        `np.ndarray`: The moved copy.
-    """
+    """Return a copy of a soup, or of any points `(..., 3)`, moved by an offset."""
     return soup + np.asarray(offset, dtype=np.float64)
 
 
 def boxes(centers: Numbers, sizes: Numbers) -> np.ndarray:
-    """Build axis-aligned boxes.
-
-    Args:
-        centers (`np.ndarray` of shape `(num_boxes, 3)` or `(3,)`):
-            Centres.
-        sizes (`np.ndarray` of shape `(num_boxes, 3)` or `(3,)`):
-            Full edge lengths; one size serves all boxes.
-
-    Returns:
-        `np.ndarray`: Soup of twelve triangles per box.
-    """
+    """Build axis-aligned boxes from centers and full edge lengths, `(num_boxes, 3)` or `(3,)`."""
     centers = np.asarray(centers, dtype=np.float64).reshape(-1, 1, 1, 3)
     sizes = np.asarray(sizes, dtype=np.float64).reshape(-1, 1, 1, 3)
     return (_CUBE_TRIANGLES * sizes + centers).reshape(-1, 3, 3)
 
 
 def loft(rings: np.ndarray, capped: bool = True) -> np.ndarray:
-    """Join closed rings of corners by a surface.
+    """Join closed rings of corners `(..., num_rings, num_sides, 3)` by a surface; leading dimensions are separate solids.
 
-    Args:
-        rings (`np.ndarray` of shape `(..., num_rings, num_sides, 3)`):
-            Corners of each ring, in the same order around every ring; leading dimensions are separate solids.
-        capped (`bool`, *optional*, defaults to `True`):
-            Whether the first and the last ring are closed by a fan around their centre.
-
-    Returns:
-        `np.ndarray`: Soup of the walls, and of the caps if asked for.
+    If `capped`, fans around their centers close the first and the last ring.
     """
     if capped:
         middles = np.broadcast_to(rings.mean(axis=-2, keepdims=True), rings.shape)
@@ -110,26 +76,10 @@ def revolve(
     axis: int = 1,
     capped: bool = True,
 ) -> np.ndarray:
-    """Turn a profile around an axis.
+    """Rotate a profile, given by its distances from an axis and its positions along it, around that axis.
 
-    Args:
-        radii (`np.ndarray` of shape `(num_rings,)`):
-            Distance of the profile from the axis.
-        heights (`np.ndarray` of shape `(num_rings,)`):
-            Position of the profile along the axis.
-        center (`Sequence[float]`, *optional*, defaults to `(0.0, 0.0, 0.0)`):
-            Origin of the profile.
-        flatten (`float`, *optional*, defaults to 1.0):
-            Ratio of the two radii: the section is an ellipse unless it is 1.
-        squareness (`float`, *optional*, defaults to 0.0):
-            0 for a round section, towards 1 for a square one.
-        axis (`int`, *optional*, defaults to 1):
-            0, 1 or 2: the profile turns around x, y or z.
-        capped (`bool`, *optional*, defaults to `True`):
-            Whether open ends are closed by discs.
-
-    Returns:
-        `np.ndarray`: Soup of the surface of revolution.
+    `flatten` is the ratio of the two radii of the section, `squareness` is 0 for a round section and approaches 1 for a square
+    one. If `capped`, discs close the ends.
     """
     cosines, sines = unit_circle(24, round(squareness, 1))
     radii = np.asarray(radii, dtype=np.float64)[:, None]
@@ -141,40 +91,14 @@ def revolve(
 
 
 def ellipsoid(center: Numbers, radii: Numbers, squareness: float = 0.0) -> np.ndarray:
-    """Build an ellipsoid, or a cushion when `squareness` is above 0.
-
-    Args:
-        center (`Sequence[float]`):
-            Centre.
-        radii (`Sequence[float]`):
-            Half extents along x, y and z.
-        squareness (`float`, *optional*, defaults to 0.0):
-            0 for a round horizontal section, towards 1 for a square one.
-
-    Returns:
-        `np.ndarray`: Soup of the surface.
-    """
+    """Build an ellipsoid from its half extents, or a cushion if `squareness` is above 0."""
     angles = np.linspace(0.0, np.pi, 9)
     ball = revolve(np.sin(angles), -np.cos(angles), squareness=squareness, capped=False)
     return ball * np.asarray(radii) + np.asarray(center)
 
 
 def slab(lengths: Numbers, half_widths: Numbers, near: Numbers | float, far: Numbers | float) -> np.ndarray:
-    """Build a plate with a symmetric outline: long axis y, width along x, thickness along z.
-
-    Args:
-        lengths (`np.ndarray` of shape `(num_steps,)`):
-            Positions along y.
-        half_widths (`np.ndarray` of shape `(num_steps,)`):
-            Half the width at each of them.
-        near (`np.ndarray` of shape `(num_steps,)` or `float`):
-            Lower z of the plate.
-        far (`np.ndarray` of shape `(num_steps,)` or `float`):
-            Upper z of the plate.
-
-    Returns:
-        `np.ndarray`: Soup of the plate.
-    """
+    """Build a plate with a symmetric outline: long axis y, width along x, thickness along z from `near` to `far`."""
     half_widths = np.asarray(half_widths, dtype=np.float64)
     rings = np.empty((len(half_widths), 4, 3))
     rings[:, (0, 3), 0], rings[:, (1, 2), 0] = -half_widths[:, None], half_widths[:, None]
@@ -192,26 +116,9 @@ def fin(
     chord_axis: int = 2,
     thickness_axis: int = 1,
 ) -> np.ndarray:
-    """Build a tapered, swept plate between two points: a wing, a tail, a blade.
+    """Build a tapered, swept plate from the center of one edge to that of another: a wing, a tail, a blade.
 
-    Args:
-        root (`Sequence[float]`):
-            Centre of the first edge.
-        tip (`Sequence[float]`):
-            Centre of the second edge.
-        root_chord (`float`):
-            Length of the first edge.
-        tip_chord (`float`):
-            Length of the second edge.
-        thickness (`float`):
-            Thickness at the first edge; half of it at the second.
-        chord_axis (`int`, *optional*, defaults to 2):
-            Axis of the two edges.
-        thickness_axis (`int`, *optional*, defaults to 1):
-            Axis of the thickness.
-
-    Returns:
-        `np.ndarray`: Soup of the plate.
+    The thickness at the second edge is half of that at the first.
     """
     rings = np.array([root, tip], dtype=np.float64)[:, None].repeat(4, axis=1)
     rings[..., chord_axis] += 0.5 * np.array([[root_chord], [tip_chord]]) * (-1.0, 1.0, 1.0, -1.0)

@@ -1,6 +1,6 @@
-"""Random vehicles: one function per family, each returns triangle soups by part name.
+"""Random vehicles: one function per family, which returns triangle soups by part name.
 
-Lengths are relative, y points up and the nose looks along positive z, that of the rocket along positive y.
+Lengths are relative, y points up and the nose faces positive z, that of the rocket positive y.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ from .solids import rods
 
 
 def _wheels(half_x: float, axles: tuple[float, ...], radius: float, width: float) -> np.ndarray:
-    """Pairs of wheels that stand on the ground, their axis along x."""
+    """Build pairs of wheels that stand on the ground, their axis along x."""
     profile = [0.55 * radius, radius, radius, 0.55 * radius]
     wheel = revolve(profile, [-0.5 * width, -0.35 * width, 0.35 * width, 0.5 * width], axis=0)
     return np.concatenate([shift(wheel, (side * half_x, radius, axle)) for side in (-1, 1) for axle in axles])
 
 
 def build_airplane(rng: np.random.Generator) -> Parts:
-    """Fuselage with straight, swept or delta wings, one of three tails, and jets, propellers or no engine."""
+    """Build a fuselage with straight, swept or delta wings, one of three tails, and jets, propellers or no engine."""
     length, radius = rng.uniform(0.85, 1.1), rng.uniform(0.08, 0.15)
     stations = np.array([-1.0, -0.75, -0.3, 0.55, 0.82, 0.95, 1.0]) * length
     widths = np.array([rng.uniform(0.1, 0.35), 0.6, 1.0, 1.0, 0.8, 0.45, 0.05]) * radius
@@ -53,7 +53,7 @@ def build_airplane(rng: np.random.Generator) -> Parts:
 
 
 def _airplane_tail(rng: np.random.Generator, length: float, radius: float) -> list[np.ndarray]:
-    """A conventional tail, a T tail or a V tail."""
+    """Build a conventional tail, a T tail or a V tail."""
     height, width, chord = rng.uniform(0.28, 0.42), rng.uniform(0.28, 0.45), rng.uniform(0.18, 0.28)
     end = 0.12 - length
     style = rng.integers(3)
@@ -66,7 +66,7 @@ def _airplane_tail(rng: np.random.Generator, length: float, radius: float) -> li
 
 
 def build_car(rng: np.random.Generator) -> Parts:
-    """Sedan, hatchback, van or pickup: body, cabin and four to six wheels."""
+    """Build a sedan, hatchback, van or pickup: body, cabin and four to six wheels."""
     half_x, half_z, radius = rng.uniform(0.36, 0.44), rng.uniform(0.85, 1.05), rng.uniform(0.15, 0.21)
     floor, belt = rng.uniform(0.1, 0.16), rng.uniform(0.4, 0.5)
     hood = rng.uniform(0.75, 0.95) * belt
@@ -93,7 +93,7 @@ def build_car(rng: np.random.Generator) -> Parts:
 
 
 def build_rocket(rng: np.random.Generator) -> Parts:
-    """Body with a conical or rounded nose, three to five fins, and optional side boosters."""
+    """Build a body with a conical or rounded nose, three to five fins, and optional side boosters."""
     radius, height, nose = rng.uniform(0.12, 0.24), rng.uniform(0.9, 1.5), rng.uniform(0.25, 0.6)
     waist = rng.uniform(0.8, 1.15)
     body = [revolve([0.8 * radius, radius, waist * radius, radius], [0.0, 0.1, 0.5 * height, height])]
@@ -114,7 +114,7 @@ def build_rocket(rng: np.random.Generator) -> Parts:
 
 
 def build_skateboard(rng: np.random.Generator) -> Parts:
-    """Deck with kicked ends or flat, popsicle or pointed outline, on two trucks and four wheels."""
+    """Build a deck with kicked ends or flat, popsicle or pointed outline, on two trucks and four wheels."""
     half_z, half_x, radius = rng.uniform(0.8, 1.05), rng.uniform(0.18, 0.28), rng.uniform(0.06, 0.11)
     steps = np.linspace(-1.0, 1.0, 17)
     pointed = rng.uniform(0.0, 0.5)

@@ -1,7 +1,7 @@
 import pytest
 
 from jointmae_hf.data import MODELNET10_CLASSES, MODELNET40_CLASSES, DatasetError, ModelNet40
-from jointmae_hf.data.builders.modelnet40_names import class_of_shape, label_of_shape
+from jointmae_hf.data.builders.modelnet40_layouts import class_of_shape, label_of_shape
 
 
 def touch(path):
@@ -92,5 +92,5 @@ def test_options_are_checked_before_files(tmp_path, options, error, message):
 @pytest.mark.parametrize("option", ["num_points", "seed"])
 def test_options_of_meshes_are_refused_for_clouds(tmp_path, option):
     touch(tmp_path / MARKS["hdf5"][0])
-    with pytest.raises(ValueError, match="`num_points` and `seed` must be left out but for meshes"):
+    with pytest.raises(ValueError, match="`num_points` and `seed` must be left out except for meshes"):
         ModelNet40(data_dir=str(tmp_path), **{option: 1})

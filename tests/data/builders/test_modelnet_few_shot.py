@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jointmae_hf.data import MODELNET40_CLASSES, DatasetError, ModelNet40, load_point_clouds
+from jointmae_hf.evaluation import draw_fold
 
 
 CLASSES = (33, 0, 8, 23, 36)
@@ -157,6 +158,17 @@ def test_drawn_folds_follow_the_seed(modelnet40, tmp_path):
     assert load(modelnet40, tmp_path / "other", split="train", seed=0)["id"][:] == first
     assert ids(seed=1) != first
     assert ids(seed=0, fold=1) != first
+
+
+@pytest.mark.parametrize(("num_ways", "fold", "seed"), [(5, 0, 0), (10, 4, 7)])
+def test_drawn_fold_is_the_one_that_evaluation_draws(modelnet40, tmp_path, num_ways, fold, seed):
+    own = load(modelnet40, tmp_path, num_ways=num_ways, fold=fold, seed=seed)
+    splits = load_point_clouds("modelnet40", modelnet40, cache_dir=tmp_path / "cache")
+    other = draw_fold(splits["train"], splits["test"], num_ways, 10, fold, seed)
+    assert own["train"].features["label"].names == list(other.class_names)
+    for split, drawn in (("train", other.train), ("test", other.test)):
+        assert drawn.clouds.dataset["id"][:] == own[split]["id"][:]
+        assert [sample["labels"] for sample in drawn] == own[split]["label"][:]
 
 
 def test_drawn_folds_share_the_dataset_in_the_cache(modelnet40, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def load(data_dir, tmp_path, **options):
 
 
 @pytest.mark.parametrize("subset", FILES)
-def test_scanobjectnn_equals_the_files_of_the_variant(source_dir, tmp_path, subset):
+def test_scanobjectnn_equals_the_files_of_the_subset(source_dir, tmp_path, subset):
     splits = load(source_dir, tmp_path, subset=subset)
     for split, name in (("train", "training"), ("test", "test")):
         with h5py.File(source_dir / FILES[subset].format(name)) as file:
@@ -56,7 +56,7 @@ def test_scanobjectnn_equals_the_files_of_the_variant(source_dir, tmp_path, subs
             np.testing.assert_array_equal(rows["is_background"][:], file["mask"][()] == -1)
 
 
-def test_scanobjectnn_defaults_to_the_hardest_variant(source_dir, tmp_path):
+def test_scanobjectnn_defaults_to_the_hardest_subset(source_dir, tmp_path):
     test = load(source_dir.parent, tmp_path, split="test")
     assert test["id"][1] == "main_split/test_objectdataset_augmentedrot_scale75-00001"
 
@@ -96,7 +96,7 @@ def test_scanobjectnn_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_pa
     write(source_dir / "main_split" / "test_objectdataset.h5", 2, 0, **changes)
     with pytest.raises(DatasetError, match=message) as caught:
         load(source_dir, tmp_path, subset="obj_bg")
-    for text in ("hkust-vgd.ust.hk", "Licence: ScanObjectNN terms of use", "main_split_nobg/"):
+    for text in ("hkust-vgd.ust.hk", "License: ScanObjectNN terms of use", "main_split_nobg/"):
         assert text in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 
@@ -112,6 +112,6 @@ def test_scanobjectnn_warns_that_it_is_not_complete(source_dir, tmp_path, caplog
     assert "{'train': 11416, 'test': 2882} clouds, these {'train': 3, 'test': 2}" in caplog.text
 
 
-def test_scanobjectnn_lists_the_variants_when_it_does_not_know_one(source_dir, tmp_path):
+def test_scanobjectnn_lists_the_subsets_when_it_does_not_know_one(source_dir, tmp_path):
     with pytest.raises(ValueError, match="`subset` must be one of 'obj_bg', 'obj_only', 'pb_t50_rs', got 'hardest'"):
         load(source_dir, tmp_path, subset="hardest")

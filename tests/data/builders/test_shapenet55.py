@@ -90,7 +90,7 @@ def test_shapenet55_splits_by_checksum_when_the_lists_are_missing(source_dir, tm
     expected = sorted(name for name in names + TRAIN + TEST if crc32(name.encode()) % 5 == 0)
     assert [f"{row['synset']}-{row['id']}.npy" for row in splits["test"]] == expected
     assert len(splits["train"]) + len(splits["test"]) == 17
-    assert "the split is ours, not the published" in caplog.text
+    assert "the split is ours, not the published one" in caplog.text
 
 
 def test_shapenet55_split_by_checksum_has_no_empty_split(source_dir, tmp_path):
@@ -112,15 +112,15 @@ def test_shapenet55_warns_of_clouds_in_no_list(source_dir, tmp_path, caplog):
     assert "1 files are in no list and are left out: 02691156-1.npy" in caplog.text
 
 
-def spoil_list(split, line):
-    def spoil(source_dir):
+def corrupt_list(split, line):
+    def corrupt(source_dir):
         with open(source_dir / "ShapeNet-55" / f"{split}.txt", "a") as file:
             file.write(f"{line}\n")
 
-    return spoil
+    return corrupt
 
 
-def spoil_cloud(array):
+def corrupt_cloud(array):
     return lambda source_dir: np.save(source_dir / "shapenet_pc" / TRAIN[1], array)
 
 
@@ -130,33 +130,36 @@ def cut_off(source_dir):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (
             lambda source_dir: (source_dir / "ShapeNet-55" / "test.txt").unlink(),
-            r"test\.txt` must be there beside the other",
+            r"test\.txt` must exist, as the other list",
         ),
         (
             lambda source_dir: (source_dir / "shapenet_pc" / TRAIN[2]).unlink(),
             r"got 1 bad: .*04379243-\.npy \(missing\)",
         ),
         (lambda source_dir: (source_dir / "shapenet_pc" / TRAIN[2]).write_bytes(b""), r"04379243-\.npy \(empty\)"),
-        (spoil_list("train", TRAIN[0]), "every name once, got '02828884-3d2ee152db78b312e5a8eba5f6050bab.npy' twice"),
-        (spoil_list("test", TRAIN[0]), "in train and test"),
-        (spoil_list("test", "99999999-a.npy"), "of the 55 synsets of ShapeNet-55, got '99999999'"),
-        (spoil_list("test", "02691156.npy"), "named `<synset>-<model>.npy`, got '02691156.npy'"),
-        (spoil_list("test", "../02691156-a.npy"), "names within the dataset"),
-        (spoil_cloud(np.zeros((8191, 3), np.float32)), r"7a1e9348b647\.npy` must hold 8192 points, got 8191"),
-        (spoil_cloud(np.zeros((8192, 6), np.float32)), r"7a1e9348b647\.npy` must hold an array of shape"),
-        (spoil_cloud(np.full((8192, 3), np.nan)), "must hold finite float32 values"),
+        (
+            corrupt_list("train", TRAIN[0]),
+            "every name once, got '02828884-3d2ee152db78b312e5a8eba5f6050bab.npy' twice",
+        ),
+        (corrupt_list("test", TRAIN[0]), "in train and test"),
+        (corrupt_list("test", "99999999-a.npy"), "of the 55 synsets of ShapeNet-55, got '99999999'"),
+        (corrupt_list("test", "02691156.npy"), "named `<synset>-<model>.npy`, got '02691156.npy'"),
+        (corrupt_list("test", "../02691156-a.npy"), "names within the dataset"),
+        (corrupt_cloud(np.zeros((8191, 3), np.float32)), r"7a1e9348b647\.npy` must hold 8192 points, got 8191"),
+        (corrupt_cloud(np.zeros((8192, 6), np.float32)), r"7a1e9348b647\.npy` must hold an array of shape"),
+        (corrupt_cloud(np.full((8192, 3), np.nan)), "must hold finite float32 values"),
         (cut_off, r"7a1e9348b647\.npy` must be a complete \.npy file"),
     ],
 )
-def test_shapenet55_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path, spoil, message):
-    spoil(source_dir)
+def test_shapenet55_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path, corrupt, message):
+    corrupt(source_dir)
     with pytest.raises(DatasetError, match=message) as caught:
         load(source_dir, tmp_path)
-    for text in ("Point-BERT", "Licence: ShapeNet terms", "shapenet_pc/02691156-"):
+    for text in ("Point-BERT", "License: ShapeNet terms", "shapenet_pc/02691156-"):
         assert text in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 

@@ -124,15 +124,15 @@ def test_layout_must_be_known(text, tmp_path):
 
 
 def rewrite(name, change):
-    def spoil(root):
+    def corrupt(root):
         path = root / name
         path.write_text(change(path.read_text()))
 
-    return spoil
+    return corrupt
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda root: (root / "04379243" / "2b.txt").unlink(), r"2b\.txt \(missing\)"),
         (rewrite("04379243/2b.txt", lambda text: text[:-20]), r"2b\.txt` must hold lines of 7 numbers"),
@@ -151,11 +151,11 @@ def rewrite(name, change):
         (rewrite("synsetoffset2category.txt", lambda text: text.replace("Bag", "Box")), "must list the 16 categories"),
     ],
 )  # fmt: skip
-def test_text_names_what_is_wrong_and_where_to_get_it(text, tmp_path, spoil, message):
-    spoil(text)
+def test_text_names_what_is_wrong_and_where_to_get_it(text, tmp_path, corrupt, message):
+    corrupt(text)
     with pytest.raises(DatasetError, match=message) as caught:
         load(text, tmp_path)
-    for part in ("cminst/ShapeNet", "Licence: ShapeNet terms", "shuffled_train_file_list.json"):
+    for part in ("cminst/ShapeNet", "License: ShapeNet terms", "shuffled_train_file_list.json"):
         assert part in str(caught.value)
 
 

@@ -42,8 +42,8 @@ def test_synthetic_shapes_stream(tmp_path):
 
 
 def test_synthetic_shapes_leave_out_empty_splits(tmp_path):
-    source_dir = load_point_clouds("synthetic_shapes", cache_dir=tmp_path, num_train=1, num_validation=0, num_test=0)
-    assert list(source_dir) == ["train"]
+    splits = load_point_clouds("synthetic_shapes", cache_dir=tmp_path, num_train=1, num_validation=0, num_test=0)
+    assert list(splits) == ["train"]
 
 
 @pytest.mark.parametrize("option", ["num_train", "num_validation", "num_test", "seed"])

@@ -102,7 +102,7 @@ def swap_names(root):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda root: (root / "ply_data_train1.h5").unlink(), r"ply_data_train1\.h5 \(missing\)"),
         (lambda root: (root / "train_files.txt").unlink(), r"train_files\.txt` must be a list of names"),
@@ -111,16 +111,16 @@ def swap_names(root):
         (lambda root: write(root / "ply_data_test0.h5", FILES["test"][0], label=np.array([[3], [40]], np.uint8)),
          "labels from 0 to 39, got 40 at cloud 1"),
         (lambda root: write(root / "ply_data_test0.h5", FILES["test"][0][:1]), "must name the 1 clouds of ply_data_test0"),
-        (swap_names, "must have the labels that ply_data_test_0_id2file.json says, got 'tv_stand' for 'bathtub_0302'"),
+        (swap_names, "must have the labels that ply_data_test_0_id2file.json gives, got 'tv_stand' for 'bathtub_0302'"),
         (lambda root: (root / "ply_data_test_0_id2file.json").write_text("[1]"), "must be a JSON list"),
         (lambda root: (root / "shape_names.txt").write_text("bed\n"), "must list the 40 classes of the dataset in order"),
         (lambda root: (root / "ply_data_test0.h5").write_bytes(b"\x89HDF\r\n\x1a\n"), "must be a complete HDF5 file"),
     ],
 )  # fmt: skip
-def test_hdf5_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path, spoil, message):
-    spoil(source_dir)
+def test_hdf5_names_what_is_wrong_and_where_to_get_it(source_dir, tmp_path, corrupt, message):
+    corrupt(source_dir)
     with pytest.raises(DatasetError, match=message) as caught:
         load(source_dir, tmp_path)
-    for text in ("modelnet.cs.princeton.edu", "Licence: academic research only", "ply_data_train_0_id2file.json"):
+    for text in ("modelnet.cs.princeton.edu", "License: academic research only", "ply_data_train_0_id2file.json"):
         assert text in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.arrow"))

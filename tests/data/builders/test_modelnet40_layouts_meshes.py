@@ -82,7 +82,7 @@ def test_meshes_stand_upright(source_dir, tmp_path):
     assert is_base.mean() > 0.1
 
 
-def test_meshes_are_centred_and_scaled_to_the_unit_sphere(source_dir, tmp_path):
+def test_meshes_are_centered_and_scaled_to_the_unit_sphere(source_dir, tmp_path):
     for points in load(source_dir, tmp_path, split="test").with_format("numpy")["points"][:]:
         np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-6)
         assert np.linalg.norm(points, axis=1).max() == pytest.approx(1)
@@ -111,12 +111,12 @@ def test_meshes_default_to_2048_points(source_dir, tmp_path):
     assert load(source_dir, tmp_path, split="test", num_points=None).features["points"].shape == (2048, 3)
 
 
-def spoil_mesh(text):
+def corrupt_mesh(text):
     return lambda root: (root / "bed" / "test" / "bed_0101.off").write_text(text)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda root: shutil.rmtree(root / "bed"), r"the 10 classes of ModelNet10, got none of \['bed'\]"),
         (lambda root: shutil.rmtree(root / "bed" / "test"), "must be a folder of meshes, got none"),
@@ -124,16 +124,16 @@ def spoil_mesh(text):
         (lambda root: (root / "bad").mkdir(), r"folders of the classes of ModelNet, got \['bad'\]"),
         (lambda root: shutil.copy(root / "bed" / "test" / "bed_0101.off", root / "sofa" / "test"),
          r"bed_0101\.off` must be named `sofa_<number>\.off`"),
-        (spoil_mesh(""), r"bed_0101\.off \(empty\)"),
-        (spoil_mesh(CLEAN[:-12]), r"bed_0101\.off` must be a complete \.off file"),
-        (spoil_mesh(off("OFF\n5 0 0\n", [])), "must have faces to sample points from"),
-        (spoil_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "must have faces with an area"),
-        (spoil_mesh(off("OFF\n5 1 0\n", [(0, 1, 5)])), r"bed_0101\.off` must be a complete"),
-        (spoil_mesh("solid"), r"bed_0101\.off` must be a complete"),
+        (corrupt_mesh(""), r"bed_0101\.off \(empty\)"),
+        (corrupt_mesh(CLEAN[:-12]), r"bed_0101\.off` must be a complete \.off file"),
+        (corrupt_mesh(off("OFF\n5 0 0\n", [])), "must have faces to sample points from"),
+        (corrupt_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "must have faces with an area"),
+        (corrupt_mesh(off("OFF\n5 1 0\n", [(0, 1, 5)])), r"bed_0101\.off` must be a complete"),
+        (corrupt_mesh("solid"), r"bed_0101\.off` must be a complete"),
     ],
 )  # fmt: skip
-def test_meshes_name_what_is_wrong(source_dir, tmp_path, spoil, message):
-    spoil(source_dir)
+def test_meshes_name_what_is_wrong(source_dir, tmp_path, corrupt, message):
+    corrupt(source_dir)
     with pytest.raises(DatasetError, match=message):
         load(source_dir, tmp_path)
 

@@ -56,7 +56,7 @@ def test_rows_and_features_come_back(read, source):
     assert read["features"] == {split: str(rows.features) for split, rows in source.items()}
 
 
-def test_data_set_is_private_unless_asked_for(hub, repo_id):
+def test_dataset_is_private_by_default(hub, repo_id):
     assert hub.repositories["dataset", repo_id].private
 
 
@@ -86,7 +86,7 @@ def outcomes(hub, run_client, tmp_path_factory):
 
 
 def commits(hub, name):
-    """Commits of a data set beside the Hub's own first one."""
+    """Commits of a dataset after the first one of the Hub itself."""
     return [commit["title"] for commit in hub.repositories["dataset", f"tester/{name}"].history()][:-1]
 
 

@@ -5,7 +5,7 @@ from datasets import Dataset, DatasetInfo, Features
 from huggingface_hub import DatasetCard
 
 from jointmae_hf.data import point_cloud_features, point_cloud_table
-from jointmae_hf.data.dataset_card import write_dataset_card
+from jointmae_hf.data.uploading import write_dataset_card
 
 
 def make_split(labels, **info):
@@ -37,10 +37,10 @@ def test_metadata_hold_features_and_counts():
 
 
 @pytest.mark.parametrize(
-    ("licence", "expected"), [("cc-by-4.0", "cc-by-4.0"), ("ShapeNet terms, research only", "other"), ("", None)]
+    ("terms", "expected"), [("cc-by-4.0", "cc-by-4.0"), ("ShapeNet terms, research only", "other"), ("", None)]
 )
-def test_metadata_name_the_licence_as_the_hub_knows_it(licence, expected):
-    assert metadata(write(license=licence)).get("license") == expected
+def test_metadata_name_the_license_as_the_hub_knows_it(terms, expected):
+    assert metadata(write(license=terms)).get("license") == expected
 
 
 def test_card_counts_the_clouds_of_every_class():
@@ -49,7 +49,7 @@ def test_card_counts_the_clouds_of_every_class():
     assert r"| tv \| stand | 2 | 1 |" in card
 
 
-def test_card_states_licence_and_source():
+def test_card_states_license_and_source():
     card = write(
         license="ShapeNet terms, research only", homepage="https://shapenet.org", description="Chairs.\n\nMore."
     )
@@ -57,7 +57,7 @@ def test_card_states_licence_and_source():
     assert "# modelnet40\n\nChairs.\n\n```python" in card
 
 
-def test_card_asks_for_the_licence_when_it_is_not_known():
+def test_card_asks_for_the_license_when_it_is_not_known():
     assert "Name it here before you share" in write()
 
 

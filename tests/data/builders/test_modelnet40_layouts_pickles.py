@@ -79,7 +79,7 @@ def cut_off(root):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda root: (root / "modelnet40_test_8192pts_fps.dat").unlink(), r"modelnet40_test_8192pts_fps\.dat \(missing\)"),
         (cut_off, "must be a complete pickle"),
@@ -96,7 +96,7 @@ def cut_off(root):
         (lambda root: write(root, "test", [[np.full((8192, 3), np.nan)], [np.array([36])]]), "finite float32"),
     ],
 )  # fmt: skip
-def test_pickles_name_what_is_wrong(source_dir, tmp_path, spoil, message):
-    spoil(source_dir)
+def test_pickles_name_what_is_wrong(source_dir, tmp_path, corrupt, message):
+    corrupt(source_dir)
     with pytest.raises(DatasetError, match=message):
         load(source_dir, tmp_path)

@@ -67,17 +67,17 @@ def test_text_warns_of_shapes_in_no_list_and_of_missing_ones(source_dir, tmp_pat
 
 
 def rewrite(name, change):
-    def spoil(root):
+    def corrupt(root):
         (root / name).write_text(change((root / name).read_text()))
 
-    return spoil
+    return corrupt
 
 
 CLOUD = "airplane/airplane_0001.txt"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda root: (root / CLOUD).unlink(), r"airplane_0001\.txt \(missing\)"),
         (rewrite(CLOUD, lambda text: text[:-30]), r"airplane_0001\.txt` must hold lines of 6 numbers"),
@@ -90,7 +90,7 @@ CLOUD = "airplane/airplane_0001.txt"
         (rewrite("modelnet40_shape_names.txt", lambda text: text[9:]), "must list the 40 classes"),
     ],
 )  # fmt: skip
-def test_text_names_what_is_wrong(source_dir, tmp_path, spoil, message):
-    spoil(source_dir)
+def test_text_names_what_is_wrong(source_dir, tmp_path, corrupt, message):
+    corrupt(source_dir)
     with pytest.raises(DatasetError, match=message):
         load(source_dir, tmp_path)

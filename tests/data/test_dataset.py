@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from datasets import Array2D, Dataset, Features, concatenate_datasets
+from torch.utils.data import DataLoader
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, read_point_cloud_tensors
 
 
 def assert_equals_formatted_reading(dataset):
@@ -165,3 +166,80 @@ def test_missing_values_are_refused(shapes, column):
         ValueError, match=f"column `{column}` must hold .*no.* nulls|column `{column}` .*without nulls"
     ):
         PointCloudDataset(Dataset.from_dict(rows, features=shapes["train"].features))
+
+
+@pytest.fixture
+def clouds(make_cloud):
+    parts = torch.arange(16).expand(6, 16)
+    return PointCloudTensors(make_cloud(6, 16), torch.tensor([0, 1, 0, 1, 0, 1]), parts)
+
+
+def test_batch_is_gathered_as_the_loader_asks(clouds):
+    loader = DataLoader(clouds, batch_size=2, sampler=[4, 1, 0, 5], collate_fn=PointCloudCollator(16))
+    first, second = loader
+    assert first["index"].tolist() == [4, 1]
+    assert torch.equal(first["points"], clouds.points[[4, 1]])
+    assert second["labels"].tolist() == [0, 1]
+    assert second["part_labels"].shape == (2, 16)
+
+
+def test_samples_one_by_one_equal_those_of_a_batch(clouds):
+    samples = [clouds[row] for row in (2, 3)]
+    joined, gathered = PointCloudCollator()(samples), PointCloudCollator()(clouds.__getitems__([2, 3]))
+    assert joined.keys() == gathered.keys()
+    assert all(torch.equal(joined[name], gathered[name]) for name in joined)
+
+
+def test_larger_clouds_are_cut_by_the_collator(clouds):
+    assert PointCloudCollator(8)(clouds.__getitems__([0, 1]))["points"].shape == (2, 8, 3)
+
+
+def test_index_of_a_selection_starts_at_zero(clouds):
+    selected = clouds.select([5, 2])
+    assert [selected[row]["index"] for row in (0, 1)] == [0, 1]
+    assert torch.equal(selected.points[0], clouds.points[5])
+
+
+@pytest.mark.parametrize("index", [6, -7])
+def test_index_outside_clouds_in_memory_is_refused(clouds, index):
+    with pytest.raises(IndexError, match="`index` must be between -6 and 5"):
+        clouds[index]
+
+
+@pytest.mark.parametrize(("name", "values"), [("labels", torch.zeros(3)), ("part_labels", torch.zeros(2, 5))])
+def test_labels_that_do_not_fit_are_refused(name, values):
+    with pytest.raises(ValueError, match=f"`{name}` must have shape"):
+        PointCloudTensors(torch.rand(2, 4, 3), **{name: values})
+
+
+def test_file_is_read_split_by_split(tmp_path, make_cloud):
+    points = make_cloud(5, 8).numpy()
+    np.savez(tmp_path / "clouds.npz", points=points, labels=np.arange(5), split=np.array([0, 1, 0, 0, 2]), other=1)
+    splits = read_point_cloud_tensors(tmp_path / "clouds.npz")
+    assert {name: part.labels.tolist() for name, part in splits.items()} == {
+        "train": [0, 2, 3],
+        "test": [1],
+        "validation": [4],
+    }
+    assert np.array_equal(splits["test"].points[0].numpy(), points[1])
+
+
+def test_file_without_split_is_for_training(tmp_path):
+    np.savez(tmp_path / "clouds.npz", points=np.zeros((2, 4, 3), np.float16))
+    splits = read_point_cloud_tensors(tmp_path / "clouds.npz")
+    assert list(splits) == ["train"]
+    assert splits["train"].points.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": np.zeros(2)}, "`path` must hold an array `points`"),
+        ({"points": np.full((1, 4, 3), np.nan)}, "`points` must be finite"),
+        ({"points": np.zeros((1, 4, 3)), "split": np.array([3])}, "`split` must hold 0 .* got 3"),
+    ],
+)
+def test_unusable_file_is_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "clouds.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        read_point_cloud_tensors(tmp_path / "clouds.npz")

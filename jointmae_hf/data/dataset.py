@@ -1,0 +1,299 @@
+"""Samples for a torch `DataLoader`: views over the Arrow columns of a dataset, or clouds of one size in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+
+SPLITS = ("train", "test", "validation")
+"""Split of each number in the array `split` of a `.npz` file."""
+
+
+def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and row bounds of one chunk without a copy; nested lists are joined per row."""
+    import pyarrow as pa
+
+    storage = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
+    if storage.null_count or not pa.types.is_list(storage.type):
+        raise ValueError(f"`dataset` column `{name}` must hold lists without nulls, got {storage.type}.")
+    # `values` and `flatten` differ: the first keeps what lies before a slice, as the offsets expect.
+    bounds, values = storage.offsets.to_numpy(), storage.values
+    if pa.types.is_list(values.type):
+        # Bounds of rows of points become bounds of coordinates: no need to look at each point's three.
+        rows, bounds, values = bounds, values.offsets.to_numpy()[bounds], values.values
+        # `datasets` does not compare an array with its feature when it writes one.
+        if (np.diff(bounds) != 3 * np.diff(rows)).any():
+            raise ValueError(f"`dataset` column `{name}` must hold arrays (num_points, 3), got other widths.")
+    return values.to_numpy(zero_copy_only=True), bounds
+
+
+def _rows_of_lists(dataset: datasets.Dataset, name: str) -> list[np.ndarray]:
+    """Return one view for each row of a column of lists; made once, it costs less than finding its chunk for each sample."""
+    rows: list[np.ndarray] = []
+    for chunk in dataset.data.column(name).chunks:
+        values, bounds = _list_chunk(chunk, name)
+        rows += [values[start:end] for start, end in pairwise(bounds.tolist())]
+    return rows
+
+
+class PointCloudSamples(Sequence[dict[str, Any]]):
+    """Samples of a dataset at some positions, read one by one on access, or all at once by `stack`."""
+
+    def __init__(self, dataset: PointCloudDataset | PointCloudTensors, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:  # type: ignore[override]
+        """Return one sample."""
+        return self.dataset[self.indices[number]]
+
+    def stack(self) -> dict[str, Any]:
+        """Copy all samples into one array or tensor per key; all clouds must have `dataset.num_points` points."""
+        return self.dataset._stack(np.asarray(self.indices, dtype=np.int64))
+
+
+class PointCloudDataset(torch.utils.data.Dataset):
+    """A dataset as a map-style torch dataset of numpy views.
+
+    A sample holds `points` (float32 of shape `(num_points, 3)`), `index` (its position, which seeds its random numbers),
+    `labels` if the dataset has classes and `part_labels` (`(num_points,)`) if it has parts. The arrays are read-only views of
+    the memory-mapped file; `PointCloudCollator` copies them into a batch. With `transformers.Trainer`, set
+    `remove_unused_columns=False`, or `index` is removed.
+
+    `num_points` is the size of the clouds, `None` if they differ.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter.
+        first_index (`int`, *optional*, defaults to 0):
+            `index` of the first sample, where `dataset` is a piece of a stream.
+
+    Raises:
+        TypeError: If `dataset` is not a `datasets.Dataset`, for instance a `DatasetDict` of several splits.
+        ValueError: If `dataset` has no column `points`, `points` do not end in a dimension of size 3, or values are missing.
+    """
+
+    def __init__(self, dataset: datasets.Dataset, first_index: int = 0) -> None:
+        import datasets
+
+        if not isinstance(dataset, datasets.Dataset):
+            raise TypeError(f"`dataset` must be one split, a `datasets.Dataset`, got {type(dataset).__name__}.")
+        if "points" not in dataset.column_names:
+            raise ValueError(f"`dataset` must have a column `points`, got {dataset.column_names}.")
+        feature = dataset.features["points"]
+        if not isinstance(feature, datasets.Array2D) or feature.shape[1] != 3:
+            raise ValueError(f"`dataset` column `points` must be `Array2D((num_points, 3))`, got {feature}.")
+        self.dataset, self.first_index = dataset, first_index
+        if "label" in dataset.column_names and dataset.data.column("label").null_count:
+            raise ValueError("`dataset` column `label` must hold no nulls. Fill them or remove the column.")
+        points = _rows_of_lists(dataset, "points")
+        labels = dataset.data.column("label").to_numpy() if "label" in dataset.column_names else None
+        parts = _rows_of_lists(dataset, "part_labels") if "part_labels" in dataset.column_names else None
+        # A selection or a shuffle is a list of rows next to the table; `flatten_indices` would copy the table instead.
+        if dataset._indices is not None:
+            rows = dataset._indices.column(0).to_numpy()
+            points = [points[row] for row in rows]
+            labels = None if labels is None else labels[rows]
+            parts = None if parts is None else [parts[row] for row in rows]
+        self._points, self._labels, self._part_labels = points, labels, parts
+        widths = {len(row) for row in points} | {3 * len(row) for row in parts or ()}
+        self.num_points = widths.pop() // 3 if len(widths) == 1 else None
+
+    @property
+    def files(self) -> list[str]:
+        """`list[str]`: Arrow files that the samples are read from; none of a dataset in memory."""
+        return [str(file["filename"]) for file in self.dataset.cache_files]
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one sample; a negative `index` counts from the end."""
+        length = len(self._points)
+        if not -length <= index < length:
+            raise IndexError(f"`index` must be between {-length} and {length - 1}, got {index}.")
+        index = int(index) % length
+        points = self._points[index].reshape(-1, 3)
+        sample: dict[str, Any] = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
+        if self._labels is not None:
+            sample["labels"] = int(self._labels[index])
+        if self._part_labels is not None:
+            sample["part_labels"] = self._part_labels[index]
+        return sample
+
+    def __getitems__(self, indices: Sequence[int]) -> PointCloudSamples:
+        """Return the samples of one batch; `DataLoader` calls it."""
+        return PointCloudSamples(self, indices)
+
+    def _stack(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        """Return samples as arrays; see `PointCloudSamples.stack`."""
+        if self.num_points is None:
+            raise ValueError("`dataset` must hold clouds of one size to be stacked, got several.")
+        length = len(self._points)
+        outside = index[(index < -length) | (index >= length)]
+        if len(outside):
+            raise IndexError(f"`index` must be between {-length} and {length - 1}, got {outside[0]}.")
+        index = index % length
+        rows = index.tolist()
+        points = np.array([self._points[row] for row in rows]).reshape(len(rows), self.num_points, 3)
+        batch = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
+        if self._labels is not None:
+            batch["labels"] = self._labels[index]
+        if self._part_labels is not None:
+            batch["part_labels"] = np.array([self._part_labels[row] for row in rows])
+        return batch
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The views would be pickled as copies of the dataset; the dataset is pickled as the paths of its files.
+        return {"dataset": self.dataset, "first_index": self.first_index}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        PointCloudDataset.__init__(self, **state)
+
+
+class PointCloudTensors(torch.utils.data.Dataset):
+    """Clouds of one size, with the samples and batches of [`PointCloudDataset`].
+
+    Args:
+        points (`torch.Tensor` of shape `(num_clouds, num_points, 3)`):
+            Coordinates, any unit.
+        labels (`torch.LongTensor` of shape `(num_clouds,)`, *optional*):
+            Class of each cloud.
+        part_labels (`torch.LongTensor` of shape `(num_clouds, num_points)`, *optional*):
+            Part of each point.
+
+    Raises:
+        ValueError: If a shape does not fit.
+
+    Example:
+        >>> clouds = PointCloudTensors(torch.rand(5, 64, 3), torch.arange(5))
+        >>> len(clouds), clouds.num_points, clouds[2]["labels"], len(clouds.select([0, 3]))
+        (5, 64, 2, 2)
+    """
+
+    def __init__(self, points: Tensor, labels: Tensor | None = None, part_labels: Tensor | None = None) -> None:
+        if points.ndim != 3 or points.shape[-1] != 3:
+            raise ValueError(f"`points` must have shape (num_clouds, num_points, 3), got {tuple(points.shape)}.")
+        for name, values, shape in (
+            ("labels", labels, points.shape[:1]),
+            ("part_labels", part_labels, points.shape[:2]),
+        ):
+            if values is not None and values.shape != shape:
+                raise ValueError(f"`{name}` must have shape {tuple(shape)}, got {tuple(values.shape)}.")
+        self.points, self.labels, self.part_labels = points.float(), labels, part_labels
+        self.num_points = points.shape[1]
+        self.files: list[str] = []  # a dataset has some, which are named when a worker is lost
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one sample; a negative `index` counts from the end."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"`index` must be between {-len(self)} and {len(self) - 1}, got {index}.")
+        index = int(index) % len(self)
+        sample: dict[str, Any] = {"points": self.points[index].cpu().numpy(), "index": index}
+        if self.labels is not None:
+            sample["labels"] = int(self.labels[index])
+        if self.part_labels is not None:
+            sample["part_labels"] = self.part_labels[index].cpu().numpy()
+        return sample
+
+    def __getitems__(self, indices: Sequence[int]) -> PointCloudSamples:
+        """Return the samples of one batch; `DataLoader` calls it."""
+        return PointCloudSamples(self, indices)
+
+    def columns(self) -> dict[str, Tensor]:
+        """Return `points`, and `labels` and `part_labels` where there are any."""
+        columns = {"points": self.points, "labels": self.labels, "part_labels": self.part_labels}
+        return {name: values for name, values in columns.items() if values is not None}
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> PointCloudTensors:
+        """Return some of the clouds; their `index` starts at 0 again.
+
+        Args:
+            rows (`Sequence[int]` or `np.ndarray`):
+                Their positions.
+
+        Returns:
+            [`PointCloudTensors`]: A copy.
+        """
+        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.points.device)
+        return PointCloudTensors(**{name: values[index] for name, values in self.columns().items()})
+
+    def to(self, device: torch.device | str) -> PointCloudTensors:
+        """Return the clouds on a device, where batches are then gathered without a copy from the host.
+
+        Args:
+            device (`torch.device` or `str`):
+                The device. A loader of clouds on CUDA must not pin its memory.
+
+        Returns:
+            [`PointCloudTensors`]: The clouds.
+        """
+        return PointCloudTensors(**{name: values.to(device) for name, values in self.columns().items()})
+
+    def _stack(self, index: np.ndarray) -> dict[str, Tensor]:
+        """Return samples as tensors on the device of the clouds; see `PointCloudSamples.stack`."""
+        rows = torch.from_numpy(index).to(self.points.device, non_blocking=True)
+        return {"index": rows, **{name: values[rows] for name, values in self.columns().items()}}
+
+
+def read_point_cloud_tensors(path: str | os.PathLike[str]) -> dict[str, PointCloudTensors]:
+    """Read clouds from a `.npz` file.
+
+    Args:
+        path (`str` or `os.PathLike`):
+            Holds `points` `(num_clouds, num_points, 3)`, y up, and where there are any `labels` `(num_clouds,)`, `part_labels`
+            `(num_clouds, num_points)` and `split` `(num_clouds,)`: 0 for train, 1 for test, 2 for validation. Without
+            `split` all are for train. Other arrays are ignored.
+
+    Returns:
+        `dict[str, PointCloudTensors]`: Splits by their names, on the CPU.
+
+    Raises:
+        ValueError: If there are no points, values are not finite, or a split has another number.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in ("points", "labels", "part_labels", "split") if name in file.files}
+    if "points" not in arrays:
+        raise ValueError("`path` must hold an array `points`, got none.")
+    if not np.isfinite(arrays["points"]).all():
+        raise ValueError("`points` must be finite, got NaN or infinity.")
+    split = arrays.pop("split", np.zeros(len(arrays["points"]), dtype=np.int64))
+    unknown = sorted(set(np.unique(split).tolist()) - set(range(len(SPLITS))))
+    if unknown:
+        raise ValueError(f"`split` must hold 0 (train), 1 (test) or 2 (validation), got {unknown[0]}.")
+    points = torch.from_numpy(arrays.pop("points").astype(np.float32))
+    labels = {name: torch.from_numpy(values.astype(np.int64)) for name, values in arrays.items()}
+    clouds = PointCloudTensors(points, **labels)
+    return {
+        name: clouds.select(rows) for number, name in enumerate(SPLITS) if len(rows := np.flatnonzero(split == number))
+    }
+
+
+def as_clouds(split: Any) -> PointCloudDataset | PointCloudTensors:
+    """Return the samples of a split, whether it is a `datasets.Dataset` or in memory.
+
+    Args:
+        split (`datasets.Dataset` or [`PointCloudTensors`]):
+            The split.
+
+    Returns:
+        [`PointCloudDataset`] or [`PointCloudTensors`]: Its samples.
+    """
+    return split if isinstance(split, PointCloudTensors) else PointCloudDataset(split)
