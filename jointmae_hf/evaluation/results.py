@@ -96,6 +96,18 @@ class Result:
                 raise ValueError(f"`{field}` of {self.name!r} must say something, got an empty text.")
 
 
+def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Write a record as indented JSON, atomically; refuse NaN and infinity."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_facts: Mapping[str, Any]) -> None:
     """Write results and facts about the run as JSON, whole or not at all.
 
@@ -117,17 +129,7 @@ def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_f
         "results": [_without_empty(asdict(result)) for result in results],
         "run": dict(run_facts),
     }
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json(path, content)
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[list[Result], dict[str, Any]]:
