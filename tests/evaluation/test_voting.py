@@ -53,7 +53,7 @@ def test_views_hold_only_scaled_and_shifted_candidates(make_cloud, monkeypatch):
     assert len(torch.unique(view[0], dim=0)) == 16
 
 
-def test_protocol_tells_the_numbers():
+def test_protocol_states_the_numbers():
     assert Voting(1024, 1200).protocol == "10 votes of 1,024 out of 1,200 farthest points"
     assert Voting(1024).protocol == "10 votes of 1,024 out of all points"
 
