@@ -1,5 +1,6 @@
 """What a token attends to in the cloud and in the depth map, with local-aligned and with global attention."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,23 +12,24 @@ from jointmae_hf.model import JointMAEForPreTraining
 from .figure_layout import (
     HIGHLIGHTS,
     MUTED_COLOR,
-    TEXT_COLOR,
-    bare_axes,
+    draw_scale,
+    draw_tile,
     empty_figure,
+    frame_patch,
+    map_colors,
     to_numpy,
     write_heading,
+    write_row_name,
     write_text,
 )
-from .model_reconstruction import reconstruct
-from .pipeline_trace import attention_pairs, attention_setting, check_2d_branch
-from .reconstruction_tiles import CONTEXT_COLOR, TILE_COLOR
-from .sphere_renderer import render_points
+from .pipeline_trace import attention_pairs, attention_setting, check_2d_branch, reconstruct
+from .tiles import CONTEXT_COLOR, SphereCloud, point_tile, repeat_patches
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ATTENTION_COLORMAP, QUERY_COLOR = "YlGnBu", HIGHLIGHTS[3]
+QUERY_COLOR = HIGHLIGHTS[3]
 TILE, GAP, LEFT, BLOCK_GAP, TITLE_HEIGHT, CAPTION = 2.55, 0.08, 0.34, 0.30, 0.42, 0.52  # Inches.
 TILE_PIXELS, RADIUS = 510, 0.026
 
@@ -123,36 +125,34 @@ def attention_figure(
     is_correlated = is_valid[: len(centers), len(centers) :]
     token, patch = _choose_queries(is_correlated, token)
     nearest = to_numpy(torch.cdist(points.float().cpu(), outputs.centers[0].float().cpu()).argmin(dim=1))
-    scene = {
-        "points": to_numpy(points),
-        "centers": centers,
-        "nearest": nearest,
-        "map": to_numpy(outputs.depth_map[0, 0]),
-    }
+    cloud, depth_map = to_numpy(points), to_numpy(outputs.depth_map[0, 0])
 
     width = LEFT + 4 * TILE + 2 * GAP + BLOCK_GAP + 0.12
     row_height = TILE + CAPTION
     figure = empty_figure(width, TITLE_HEIGHT + 2 * row_height)
-    lefts = [LEFT, LEFT + TILE + GAP, LEFT + 2 * TILE + GAP + BLOCK_GAP, LEFT + 3 * TILE + 2 * GAP + BLOCK_GAP]
-    write_heading(figure, "Local-aligned attention", lefts[0], lefts[1] + TILE)
-    write_heading(figure, "Global attention", lefts[2], lefts[3] + TILE)
     maps = [to_numpy(attention_maps(model, *inputs, is_local, layer)[0]) for is_local in (True, False)]
+    lefts = [LEFT, LEFT + 2 * TILE + GAP + BLOCK_GAP]
+    for left, heading in zip(lefts, ("Local-aligned attention", "Global attention"), strict=True):
+        write_heading(figure, heading, left, left + 2 * TILE + GAP)
     queries = [("3D token asks", token), ("2D token asks", None if patch is None else len(centers) + patch)]
     for row, (name, query) in enumerate(queries):
         top = TITLE_HEIGHT + row * row_height
-        write_text(figure, 0.16, top + TILE / 2, name, rotation=90, fontsize=10.5, fontweight="bold", ha="center")
+        write_row_name(figure, 0.16, top + TILE / 2, name)
         if query is None:
             write_text(figure, LEFT, top + TILE / 2, "The token's center is projected outside the frame.", fontsize=9)
             continue
-        for half, weights in enumerate(maps):
-            shown = weights[query].copy()
-            if half == 0:
-                shown[~is_valid[query]] = np.nan
-            places = lefts[2 * half], lefts[2 * half + 1], top
-            limits = float(np.nanmin(shown)), max(float(np.nanquantile(shown, 0.99)), float(np.nanmin(shown)) + 1e-9)
-            asked = token if row == 0 else None, patch
-            _draw_pair(figure, scene, shown, limits, asked, places, (azimuth, elevation))
-            _draw_scale(figure, limits, lefts[2 * half] + TILE + GAP / 2, top + TILE + 0.32)
+        asking_center = centers[token] if row == 0 else None
+        for left, weights, is_allowed in zip(lefts, maps, (is_valid[query], True), strict=True):
+            shown = np.where(is_allowed, weights[query], np.nan)
+            lowest = float(np.nanmin(shown))
+            limits = lowest, max(float(np.nanquantile(shown, 0.99)), lowest + 1e-9)
+            scaled = np.split((shown - limits[0]) / (limits[1] - limits[0]), [len(centers)])
+            picture = point_tile(
+                _color_cloud(cloud, scaled[0][nearest], asking_center), TILE_PIXELS, RADIUS, (azimuth, elevation)
+            )
+            draw_tile(figure, picture, left, top, TILE)
+            _draw_map(figure, depth_map, scaled[1], patch, row == 0, left + TILE + GAP, top)
+            _write_captions(figure, np.split(shown, [len(centers)]), limits, left, top + TILE)
     return figure
 
 
@@ -165,61 +165,46 @@ def _choose_queries(is_correlated: np.ndarray, token: int | None) -> tuple[int, 
     return token, int(is_correlated[token].argmax()) if is_correlated[token].any() else None
 
 
-def _draw_pair(
+def _color_cloud(points: np.ndarray, weights: np.ndarray, center: np.ndarray | None) -> SphereCloud:
+    """Color points by attention, gray where it is not allowed; add the center of the token that asks, if any."""
+    from matplotlib.colors import to_rgb
+
+    colors = np.where(np.isfinite(weights)[:, None], map_colors(np.nan_to_num(weights)), CONTEXT_COLOR)
+    sizes = np.ones(len(points))
+    if center is None:
+        return points, colors, sizes
+    return np.vstack([points, center]), np.vstack([colors, to_rgb(QUERY_COLOR)]), np.append(sizes, 2.6)
+
+
+def _draw_map(
     figure: "Figure",
-    scene: dict[str, np.ndarray],
+    depth_map: np.ndarray,
     weights: np.ndarray,
-    limits: tuple[float, float],
-    query: tuple[int | None, int | None],
-    places: tuple[float, float, float],
-    camera: tuple[float, float],
+    patch: int | None,
+    is_key: bool,
+    left: float,
+    top: float,
 ) -> None:
-    """Draw attention in the cloud and in the depth map, with its shares below; NaN is not allowed."""
-    from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
-
-    centers, (token, patch), (left_3d, left_2d, top) = scene["centers"], query, places
-    scaled = (weights - limits[0]) / (limits[1] - limits[0])
-    of_3d, of_2d = scaled[: len(centers)], scaled[len(centers) :]
-    colors = _attention_colors(of_3d)[scene["nearest"]]
-    cloud, radii = scene["points"], np.full(len(scene["points"]), RADIUS)
-    if token is not None:
-        from matplotlib.colors import to_rgb
-
-        cloud = np.concatenate([cloud, centers[token, None]])
-        colors, radii = np.concatenate([colors, [to_rgb(QUERY_COLOR)]]), np.append(radii, 2.6 * RADIUS)
-    axis = bare_axes(figure, left_3d, top, TILE, TILE)
-    axis.imshow(render_points(cloud, colors, TILE_PIXELS, radii, *camera, background=TILE_COLOR))
-
-    num_rows = int(of_2d.size**0.5)
-    size = len(scene["map"]) // num_rows
-    gray = 0.93 - 0.55 * scene["map"][..., None].repeat(3, axis=2)
-    grid = np.kron(np.nan_to_num(of_2d).reshape(num_rows, num_rows), np.ones((size, size)))
-    is_given = np.kron(np.isfinite(of_2d).reshape(num_rows, num_rows), np.ones((size, size)))[..., None]
-    overlay = colormaps[ATTENTION_COLORMAP](np.clip(grid, 0.0, 1.0))[..., :3]
-    axis = bare_axes(figure, left_2d, top, TILE, TILE)
-    axis.imshow(gray * (1 - 0.7 * is_given) + 0.7 * is_given * overlay, interpolation="nearest")
+    """Draw attention over the depth map and a frame around the token's patch, dashed if it is a key."""
+    num_rows = math.isqrt(weights.size)
+    gray = 0.93 - 0.55 * depth_map[..., None].repeat(3, axis=2)
+    cover = 0.7 * repeat_patches(np.isfinite(weights), depth_map)[..., None]
+    overlay = map_colors(repeat_patches(np.nan_to_num(weights), depth_map))
+    axis = draw_tile(figure, gray * (1 - cover) + cover * overlay, left, top, TILE, interpolation="nearest")
     if patch is not None:
-        corner = patch % num_rows * size - 0.5, patch // num_rows * size - 0.5
-        style: dict[str, Any] = {"linewidth": 2.4, "linestyle": "-" if token is None else (0, (2, 1))}
-        axis.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=QUERY_COLOR, **style))
-    for left, part, name in ((left_3d, weights[: len(centers)], "3D"), (left_2d, weights[len(centers) :], "2D")):
+        line: dict[str, Any] = {"linewidth": 2.4, "linestyle": (0, (2, 1)) if is_key else "-"}
+        frame_patch(axis, patch, num_rows, len(depth_map) // num_rows, fill=False, edgecolor=QUERY_COLOR, **line)
+
+
+def _write_captions(
+    figure: "Figure", parts: list[np.ndarray], limits: tuple[float, float], left: float, top: float
+) -> None:
+    """Write the share of each modality below its tile, and the scale of both below that."""
+    for column, (name, part) in enumerate(zip(("3D", "2D"), parts, strict=True)):
         share = f"{100 * np.nansum(part):.0f} % to {np.isfinite(part).sum()} of {part.size} {name} tokens"
-        write_text(figure, left, top + TILE + 0.12, share, fontsize=8.5, color=TEXT_COLOR)
-
-
-def _attention_colors(weights: np.ndarray) -> np.ndarray:
-    """RGB of attention weights; grey where it is not allowed."""
-    from matplotlib import colormaps
-
-    colors = colormaps[ATTENTION_COLORMAP](np.clip(np.nan_to_num(weights), 0.0, 1.0))[:, :3]
-    return np.where(np.isfinite(weights)[:, None], colors, CONTEXT_COLOR)
-
-
-def _draw_scale(figure: "Figure", limits: tuple[float, float], middle: float, top: float) -> None:
-    """Draw the scale of both tiles of a half below them."""
-    axis = bare_axes(figure, middle - 0.5, top - 0.04, 1.0, 0.08)
-    axis.imshow(np.linspace(0.0, 1.0, 64)[None], cmap=ATTENTION_COLORMAP, aspect="auto")
+        write_text(figure, left + column * (TILE + GAP), top + 0.12, share, fontsize=8.5)
+    middle = left + TILE + GAP / 2
+    draw_scale(figure, middle - 0.5, top + 0.28, 1.0)
     style: dict[str, Any] = {"fontsize": 7.5, "color": MUTED_COLOR}
-    write_text(figure, middle - 0.55, top, f"attention {limits[0]:.3f}", ha="right", **style)
-    write_text(figure, middle + 0.55, top, f"{limits[1]:.3f}", **style)
+    write_text(figure, middle - 0.55, top + 0.32, f"attention {limits[0]:.3f}", ha="right", **style)
+    write_text(figure, middle + 0.55, top + 0.32, f"{limits[1]:.3f}", **style)

@@ -10,16 +10,24 @@ from jointmae_hf.model.depth_projection import render_colors, rotate_views
 from jointmae_hf.model.losses import patchify, unpatchify
 from jointmae_hf.model.point_ops import bounding_sphere
 
-from .figure_layout import HIGHLIGHTS, MUTED_COLOR, bare_axes, empty_figure, to_numpy, write_text
+from .figure_layout import (
+    HIGHLIGHTS,
+    MUTED_COLOR,
+    draw_scale,
+    draw_tile,
+    empty_figure,
+    map_colors,
+    to_numpy,
+    write_row_name,
+    write_text,
+)
 from .pipeline_trace import PipelineTrace
-from .reconstruction_tiles import CONTEXT_COLOR, TILE_COLOR, color_depth_map, depth_scale, height_colors
-from .sphere_renderer import render_points
+from .tiles import CONTEXT_COLOR, TILE_COLOR, color_depth_map, depth_scale, height_colors, point_tile
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ERROR_COLORMAP = "YlGnBu"
 WIDE, GAP, LEFT, TITLE_HEIGHT, BLOCK_GAP, BAR = 2.1, 0.08, 0.12, 0.50, 0.45, 0.36  # Inches.
 TILE_PIXELS, RADIUS = 420, 0.026
 
@@ -132,24 +140,21 @@ def loss_figure(
 
     loss_3d = terms["predicted_errors"].mean() + terms["target_errors"].mean()
     _write_block(figure, "L_3D: Chamfer distance of hidden groups", f"{loss_3d:.4f}, squared units", LEFT, 0.0)
-    cloud_errors = _draw_clouds(figure, trace, row, terms, lefts, (azimuth, elevation))
+    limit = _draw_clouds(figure, to_numpy(trace.points[row]), terms, lefts, (azimuth, elevation))
+    _draw_limits(figure, limit, "distance", lefts[2], TITLE_HEIGHT + WIDE, WIDE)
     top = WIDE + BAR + TITLE_HEIGHT
     loss_2d = np.nanmean(terms["map_errors"])
     _write_block(figure, "L_2D: pixels of hidden patches", f"{loss_2d:.4f}, squared closeness", LEFT, top)
-    map_errors = _draw_maps(figure, terms, lefts, top + TITLE_HEIGHT)
-    for errors, name, bar_top in (
-        (cloud_errors, "distance", TITLE_HEIGHT + WIDE),
-        (map_errors, "error", top + TITLE_HEIGHT + WIDE),
-    ):
-        _draw_bar(figure, errors, name, lefts[2], bar_top, WIDE)
+    limit = _draw_maps(figure, terms, lefts, top + TITLE_HEIGHT)
+    _draw_limits(figure, limit, "error", lefts[2], top + TITLE_HEIGHT + WIDE, WIDE)
 
     title = f"L_3D-2D: projections of reconstruction and input, {num_views} views"
     if model.config.loss_3d_2d_weight == 0:
         title += " (weight 0)"
     _write_block(figure, title, f"{terms['view_errors'].mean():.4f}, squared closeness", second + 0.22, 0.0)
-    view_errors = _draw_views(figure, terms, second + 0.22, narrow)
+    limit = _draw_views(figure, terms, second + 0.22, narrow)
     last = second + 0.22 + (num_views - 1) * (narrow + GAP)
-    _draw_bar(figure, view_errors, "error", last, TITLE_HEIGHT + 3 * narrow + 2 * GAP, narrow)
+    _draw_limits(figure, limit, "error", last, TITLE_HEIGHT + 3 * narrow + 2 * GAP, narrow)
     return figure
 
 
@@ -161,88 +166,81 @@ def _write_block(figure: "Figure", title: str, value: str, left: float, top: flo
 
 def _draw_clouds(
     figure: "Figure",
-    trace: PipelineTrace,
-    row: int,
+    points: np.ndarray,
     terms: dict[str, np.ndarray],
     lefts: list[float],
     camera: tuple[float, float],
-) -> Any:
-    """Draw predicted and true points of hidden tokens and the error of each predicted one."""
-    from matplotlib import colormaps
-
-    points = to_numpy(trace.points[row])
-    heights = float(points[:, 1].min()), float(points[:, 1].max())
+) -> float:
+    """Draw predicted and true points of hidden tokens and the error of each predicted one; return its limit."""
     predicted, target = terms["predicted_points"].reshape(-1, 3), terms["target_points"].reshape(-1, 3)
     distances = np.sqrt(terms["predicted_errors"].ravel())
     limit = max(float(np.quantile(distances, 0.98)), 1e-6)
-    error_colors = colormaps[ERROR_COLORMAP](np.clip(distances / limit, 0.0, 1.0))[:, :3]
     tiles = [
-        ("predicted points", predicted, height_colors(predicted, *heights)),
-        ("true points", target, height_colors(target, *heights)),
-        ("distance to the nearest true point", predicted, error_colors),
+        ("predicted points", predicted, height_colors(predicted, points)),
+        ("true points", target, height_colors(target, points)),
+        ("distance to the nearest true point", predicted, map_colors(distances / limit)),
     ]
     for left, (name, cloud, colors) in zip(lefts, tiles, strict=True):
-        axis = bare_axes(figure, left, TITLE_HEIGHT, WIDE, WIDE)
-        axis.imshow(render_points(cloud, colors, TILE_PIXELS, RADIUS, *camera, background=TILE_COLOR))
-        _name_tile(axis, name)
-    return 0.0, limit
+        picture = point_tile((cloud, colors, np.ones(len(cloud))), TILE_PIXELS, RADIUS, camera)
+        _name_tile(draw_tile(figure, picture, left, TITLE_HEIGHT, WIDE), name)
+    return limit
 
 
-def _draw_maps(figure: "Figure", terms: dict[str, np.ndarray], lefts: list[float], top: float) -> Any:
-    """Draw predicted and true pixels of hidden patches and their error; visible patches stay empty."""
-    scale = depth_scale(np.nan_to_num(terms["target_map"]))
+def _draw_maps(figure: "Figure", terms: dict[str, np.ndarray], lefts: list[float], top: float) -> float:
+    """Draw predicted and true pixels of hidden patches and their error; return its limit."""
     is_visible = np.isnan(terms["target_map"])
+    names = "predicted_map", "target_map", "map_errors"
+    predicted, target, errors = (np.nan_to_num(terms[name]) for name in names)
     limit = max(float(np.nanquantile(np.sqrt(terms["map_errors"]), 0.995)), 1e-6)
+    scale = depth_scale(target)
     tiles = [
-        ("predicted pixels", color_depth_map(np.nan_to_num(terms["predicted_map"]), *scale)),
-        ("true pixels", color_depth_map(np.nan_to_num(terms["target_map"]), *scale)),
-        ("absolute error", _error_picture(np.sqrt(np.nan_to_num(terms["map_errors"])), limit)),
+        ("predicted pixels", color_depth_map(predicted, *scale)),
+        ("true pixels", color_depth_map(target, *scale)),
+        ("absolute error", _error_picture(np.sqrt(errors), limit)),
     ]
     for left, (name, picture) in zip(lefts, tiles, strict=True):
-        axis = bare_axes(figure, left, top, WIDE, WIDE)
-        axis.imshow(np.where(is_visible[..., None], CONTEXT_COLOR, picture), interpolation="nearest")
-        _name_tile(axis, name)
-    return 0.0, limit
+        masked = np.where(is_visible[..., None], CONTEXT_COLOR, picture)
+        _name_tile(draw_tile(figure, masked, left, top, WIDE, interpolation="nearest"), name)
+    return limit
 
 
-def _draw_views(figure: "Figure", terms: dict[str, np.ndarray], left: float, tile: float) -> Any:
-    """Draw projections of the reconstruction and of the input by every view, and their error."""
+def _draw_views(figure: "Figure", terms: dict[str, np.ndarray], left: float, tile: float) -> float:
+    """Draw projections of the reconstruction and of the input in every view, and their error; return its limit."""
     errors = np.sqrt(terms["view_errors"])
     limit = max(float(np.quantile(errors, 0.995)), 1e-6)
     scale = depth_scale(terms["target_views"])
-    for line, name in enumerate(("Project(reconstruction)", "Project(input)", "absolute error")):
-        top = TITLE_HEIGHT + line * (tile + GAP)
-        write_text(figure, left - 0.11, top + tile / 2, name, rotation=90, fontsize=8, ha="center", color=MUTED_COLOR)
-        for view in range(len(errors)):
-            axis = bare_axes(figure, left + view * (tile + GAP), top, tile, tile)
-            maps = terms["predicted_views"][view], terms["target_views"][view]
-            picture = _error_picture(errors[view], limit) if line == 2 else color_depth_map(maps[line], *scale)
-            axis.imshow(picture, interpolation="nearest")
-            if line == 0:
+    rows = [
+        ("Project(reconstruction)", [color_depth_map(view, *scale) for view in terms["predicted_views"]]),
+        ("Project(input)", [color_depth_map(view, *scale) for view in terms["target_views"]]),
+        ("absolute error", [_error_picture(view, limit) for view in errors]),
+    ]
+    style: dict[str, Any] = {"fontsize": 8, "fontweight": "normal", "color": MUTED_COLOR}
+    for row, (name, pictures) in enumerate(rows):
+        top = TITLE_HEIGHT + row * (tile + GAP)
+        write_row_name(figure, left - 0.11, top + tile / 2, name, **style)
+        for view, picture in enumerate(pictures):
+            axis = draw_tile(figure, picture, left + view * (tile + GAP), top, tile, interpolation="nearest")
+            if row == 0:
                 _name_tile(axis, "view of I" if view == 0 else f"turned {360 * view // len(errors)}°")
-    return 0.0, limit
+    return limit
 
 
 def _error_picture(errors: np.ndarray, limit: float) -> np.ndarray:
-    """RGB of errors, the background's where there is none."""
-    from matplotlib import colormaps
-
-    share = np.clip(errors / limit, 0.0, 1.0)
-    cover = np.clip(share * 8.0, 0.0, 1.0)[..., None]
-    return cover * colormaps[ERROR_COLORMAP](share)[..., :3] + (1.0 - cover) * np.array(TILE_COLOR)
+    """Return RGB of errors, fading into the background at zero."""
+    cover = np.clip(errors / limit * 8.0, 0.0, 1.0)[..., None]
+    return cover * map_colors(errors / limit) + (1.0 - cover) * np.array(TILE_COLOR)
 
 
 def _name_tile(axis: Any, name: str) -> None:
-    """Write into the upper left corner of a tile."""
+    """Write a name into the upper left corner of a tile."""
     box = {"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     axis.text(0.025, 0.975, name, transform=axis.transAxes, fontsize=7.5, va="top", color=HIGHLIGHTS[0], bbox=box)
 
 
-def _draw_bar(figure: "Figure", limits: Any, name: str, left: float, top: float, width: float) -> None:
-    """Draw the scale of an error below its tile."""
-    axis = bare_axes(figure, left, top + 0.06, width, 0.08)
-    axis.imshow(np.linspace(0.0, 1.0, 128)[None], cmap=ERROR_COLORMAP, aspect="auto")
-    low, high = limits
-    write_text(figure, left, top + 0.22, f"{low:g}", fontsize=7, color=MUTED_COLOR)
-    write_text(figure, left + width / 2, top + 0.22, name, fontsize=7, color=MUTED_COLOR, ha="center")
-    write_text(figure, left + width, top + 0.22, f"{high:.3g}", fontsize=7, color=MUTED_COLOR, ha="right")
+def _draw_limits(figure: "Figure", limit: float, name: str, left: float, top: float, width: float) -> None:
+    """Draw the scale of an error, from zero to its limit, below a tile."""
+    draw_scale(figure, left, top + 0.06, width)
+    style: dict[str, Any] = {"fontsize": 7, "color": MUTED_COLOR}
+    write_text(figure, left, top + 0.22, "0", **style)
+    write_text(figure, left + width / 2, top + 0.22, name, ha="center", **style)
+    write_text(figure, left + width, top + 0.22, f"{limit:.3g}", ha="right", **style)

@@ -1,23 +1,42 @@
 """Fig. 2 of the paper from real tensors: every stage of one forward pass with its shape."""
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from .figure_layout import HIGHLIGHTS, MUTED_COLOR, TEXT_COLOR, bare_axes, empty_figure, to_numpy, write_text
+from .figure_layout import (
+    HIGHLIGHTS,
+    MUTED_COLOR,
+    TEXT_COLOR,
+    bare_axes,
+    draw_tile,
+    empty_figure,
+    to_numpy,
+    write_row_name,
+    write_text,
+)
 from .pipeline_trace import PipelineTrace
-from .reconstruction_tiles import CONTEXT_COLOR, GIVEN_COLOR, TILE_COLOR, depth_tiles, height_colors
-from .sphere_renderer import render_points
+from .tiles import (
+    GIVEN_COLOR,
+    SphereCloud,
+    depth_tiles,
+    height_colors,
+    mark_centers,
+    patch_lines,
+    point_tile,
+    repeat_patches,
+)
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOR_3D, COLOR_2D = HIGHLIGHTS[0], HIGHLIGHTS[3]
-TOKEN_COLORMAP = "PuOr_r"
 NUM_COLUMNS, TILE, GAP, MARGIN, TITLE_HEIGHT, ROW_LABEL = 5, 2.12, 0.14, 0.12, 0.46, 0.30  # Inches.
 TILE_PIXELS, RADIUS = 424, 0.022
+TOKEN_STYLE = {"cmap": "PuOr_r", "vmin": -1.0, "vmax": 1.0, "interpolation": "nearest", "aspect": "auto"}
 Panel = tuple[str, str, np.ndarray | list[np.ndarray]]
 
 
@@ -49,7 +68,7 @@ def pipeline_figure(
     """
     arrays = _arrays(trace, row)
     rows = [
-        ("3D branch", COLOR_3D, _panels_3d(arrays, azimuth, elevation)),
+        ("3D branch", COLOR_3D, _panels_3d(arrays, (azimuth, elevation))),
         ("2D branch", COLOR_2D, _panels_2d(arrays)),
         ("Joint transformer", TEXT_COLOR, _token_panels(arrays)),
     ]
@@ -58,9 +77,7 @@ def pipeline_figure(
     for number, (label, color, panels) in enumerate(rows):
         top = number * (TITLE_HEIGHT + TILE) + TITLE_HEIGHT
         name = f"{label}: {title}" if title and number == 0 else label
-        write_text(
-            figure, 0.15, top + TILE / 2, name, rotation=90, fontsize=10.5, fontweight="bold", color=color, ha="center"
-        )
+        write_row_name(figure, 0.15, top + TILE / 2, name, color=color)
         for column, panel in enumerate(panels):
             _draw_panel(figure, panel, ROW_LABEL + column * (TILE + GAP), top)
     return figure
@@ -84,36 +101,33 @@ def _arrays(trace: PipelineTrace, row: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _panels_3d(arrays: dict[str, np.ndarray], azimuth: float, elevation: float) -> list[Panel]:
-    """Cloud, centres of both scales, masked tokens, reconstruction."""
+def _panels_3d(arrays: dict[str, np.ndarray], camera: tuple[float, float]) -> list[Panel]:
+    """Return the cloud, the centers of both scales, the points of visible tokens and the reconstruction."""
     points, centers, fine_centers = arrays["points"], arrays["centers"], arrays["fine_centers"]
-    heights = float(points[:, 1].min()), float(points[:, 1].max())
 
-    def draw(cloud: np.ndarray, colors: np.ndarray, radii: float | np.ndarray = RADIUS) -> np.ndarray:
-        return render_points(cloud, colors, TILE_PIXELS, radii, azimuth, elevation, background=TILE_COLOR)
+    def draw(cloud: SphereCloud) -> np.ndarray:
+        return point_tile(cloud, TILE_PIXELS, RADIUS, camera)
 
-    def draw_centers(chosen: np.ndarray, colors: np.ndarray, size: float) -> np.ndarray:
-        context = np.broadcast_to(CONTEXT_COLOR, points.shape)
-        radii = np.repeat([0.4 * RADIUS, size * RADIUS], [len(points), len(chosen)])
-        return draw(np.concatenate([points, chosen]), np.concatenate([context, colors]), radii)
+    def by_height(cloud: np.ndarray) -> SphereCloud:
+        return cloud, height_colors(cloud, points), np.ones(len(cloud))
 
-    visible = ~arrays["mask_3d"]
-    token_colors = np.where(visible[:, None], height_colors(centers, *heights), GIVEN_COLOR)
-    is_hidden = arrays["is_hidden"]
-    reconstruction = height_colors(arrays["reconstructed_points"], *heights)
-    reconstruction[~is_hidden] = GIVEN_COLOR
+    visible, is_hidden = ~arrays["mask_3d"], arrays["is_hidden"]
+    token_colors = np.where(visible[:, None], height_colors(centers, points), GIVEN_COLOR)
+    rebuilt = by_height(arrays["reconstructed_points"])
+    rebuilt[1][~is_hidden] = GIVEN_COLOR
     given = arrays["target_points"][~is_hidden]
-    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (grey)"
-    panels: list[Panel] = [("Point cloud P", _shape(points), draw(points, height_colors(points, *heights)))]
+    panels: list[Panel] = [("Point cloud P", _shape(points), draw(by_height(points)))]
     if len(fine_centers) > len(centers):
-        picture = draw_centers(fine_centers, height_colors(fine_centers, *heights), 1.4)
-        panels.append(("FPS centers, fine scale", _shape(fine_centers), picture))
+        marked = mark_centers(points, fine_centers, height_colors(fine_centers, points), center_size=1.4)
+        panels.append(("FPS centers, fine scale", _shape(fine_centers), draw(marked)))
+    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (grey)"
+    tokens = draw(mark_centers(points, centers, token_colors, center_size=2.1))
     predicted = f"{_shape(arrays['predicted_groups'])} predicted, given in grey"
     return [
         *panels,
-        ("FPS centers, 3D tokens", f"{_shape(centers)}: {hidden}", draw_centers(centers, token_colors, 2.1)),
-        ("Points of visible tokens", _shape(given), draw(given, height_colors(given, *heights))),
-        ("Reconstructed points", predicted, draw(arrays["reconstructed_points"], reconstruction)),
+        ("FPS centers, 3D tokens", f"{_shape(centers)}: {hidden}", tokens),
+        ("Points of visible tokens", _shape(given), draw(by_height(given))),
+        ("Reconstructed points", predicted, draw(rebuilt)),
     ]
 
 
@@ -122,7 +136,7 @@ def _panels_2d(arrays: dict[str, np.ndarray]) -> list[Panel]:
     depth_map, masked, reconstruction = depth_tiles(arrays)
     fine = arrays["fine_features_2d"]
     visible = int((~arrays["mask_2d"]).sum())
-    rows = int(arrays["mask_2d"].size ** 0.5)
+    rows = math.isqrt(arrays["mask_2d"].size)
     energy = np.linalg.norm(fine, axis=0)
     panels: list[Panel] = [("Depth map I = Project(P)", f"1 x {_shape(arrays['depth_map'])}", depth_map)]
     if fine.shape[1] > rows:
@@ -171,40 +185,33 @@ def _draw_panel(figure: "Figure", panel: Panel, left: float, top: float) -> None
     if isinstance(content, list):
         _draw_tokens(figure, content, left, top)
         return
-    axis = bare_axes(figure, left, top, TILE, TILE)
-    if content.ndim == 2:
-        axis.imshow(content, cmap=TOKEN_COLORMAP, vmin=-1.0, vmax=1.0, interpolation="nearest", aspect="auto")
-    else:
-        axis.imshow(content, interpolation="antialiased" if content.shape[0] == TILE_PIXELS else "nearest")
+    style = TOKEN_STYLE if content.ndim == 2 else {"interpolation": "nearest"}
+    if content.shape[0] == TILE_PIXELS:
+        style = {"interpolation": "antialiased"}
+    draw_tile(figure, content, left, top, TILE, **style)
 
 
 def _draw_tokens(figure: "Figure", blocks: list[np.ndarray], left: float, top: float) -> None:
-    """Draw 3D tokens above 2D tokens, rows of equal height, with a bar in the colour of the branch."""
+    """Draw 3D tokens above 2D tokens, rows of equal height, with a bar in the color of the branch."""
     tokens = np.concatenate(blocks)
     mean, spread = tokens.mean(), 2.5 * max(float(tokens.std()), 1e-9)
     bar, slit = 0.06, 0.05
-    height = (TILE - slit) / max(len(tokens), 1)
+    row_height = (TILE - slit) / max(len(tokens), 1)
     for block, color in zip(blocks, (COLOR_3D, COLOR_2D), strict=True):
         if not len(block):
             continue
-        side: Any = bare_axes(figure, left, top, bar, height * len(block))
-        side.set_facecolor(color)
-        axis = bare_axes(figure, left + bar + 0.03, top, TILE - bar - 0.03, height * len(block))
-        axis.imshow(
-            (block - mean) / spread, cmap=TOKEN_COLORMAP, vmin=-1.0, vmax=1.0, interpolation="nearest", aspect="auto"
-        )
-        top += height * len(block) + slit
+        height = row_height * len(block)
+        bare_axes(figure, left, top, bar, height).set_facecolor(color)
+        axis = bare_axes(figure, left + bar + 0.03, top, TILE - bar - 0.03, height)
+        axis.imshow((block - mean) / spread, **TOKEN_STYLE)
+        top += height + slit
 
 
 def _mask_picture(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """The depth map, faded where a token is hidden."""
-    rows = int(mask.size**0.5)
-    is_hidden = np.kron(mask.reshape(rows, rows), np.ones((picture.shape[0] // rows, picture.shape[1] // rows)))
-    cover = 0.72 * is_hidden[..., None]
+    """Fade the depth map where a token is hidden."""
+    cover = 0.72 * repeat_patches(mask, picture)[..., None]
     faded = (1.0 - cover) * picture + cover * np.array(GIVEN_COLOR)
-    lines = np.zeros(picture.shape[:2], dtype=bool)
-    lines[:: picture.shape[0] // rows], lines[:, :: picture.shape[1] // rows] = True, True
-    return np.where(lines[..., None], 1.0, faded)
+    return np.where(patch_lines(mask.size, picture)[..., None], 1.0, faded)
 
 
 def _gray(values: np.ndarray) -> np.ndarray:

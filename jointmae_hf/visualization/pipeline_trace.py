@@ -1,5 +1,6 @@
-"""Tensors of one forward pass, taken at the modules of the model: what Fig. 2 to 4 of the paper are drawn from."""
+"""Forward passes for the figures: with fixed masks and view, and with the tensors of every stage."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,24 +9,77 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jointmae_hf.data import RandomStream, counter_uniform
 from jointmae_hf.model import JointMAEForPreTraining
+from jointmae_hf.model.depth_projection import view_from_angles
 from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
-from .model_reconstruction import reconstruct
+
+def check_2d_branch(model: JointMAEForPreTraining) -> None:
+    """Check that a model has depth maps to draw."""
+    if not model.config.use_2d_branch:
+        raise ValueError("`model` must have a 2D branch to draw depth maps, got `use_2d_branch=False`.")
+
+
+@contextmanager
+def attention_setting(model: JointMAEForPreTraining, is_local: bool | None = None) -> Iterator[None]:
+    """Put a model in evaluation mode, with local or global cross-modal attention; restore both afterwards."""
+    config, was_training = model.config, model.training
+    before = config.local_2d_to_3d, config.local_3d_to_2d
+    if is_local is not None:
+        config.local_2d_to_3d = config.local_3d_to_2d = is_local
+    model.eval()
+    try:
+        yield
+    finally:
+        config.local_2d_to_3d, config.local_3d_to_2d = before
+        model.train(was_training)
+
+
+@torch.no_grad()
+def reconstruct(
+    model: JointMAEForPreTraining, points: Tensor, seed: int = 0, azimuth: float = 35.0, elevation: float = 20.0
+) -> JointMAEForPreTrainingOutput:
+    """Reconstruct clouds in evaluation mode, with masks that depend only on `seed` and the row.
+
+    Args:
+        model (`JointMAEForPreTraining`):
+            The model; its training mode is restored.
+        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+            Clouds in the unit sphere, y up.
+        seed (`int`, *optional*, defaults to 0):
+            Seed for the masks.
+        azimuth (`float`, *optional*, defaults to 35.0):
+            View of the depth map, degrees about the up axis.
+        elevation (`float`, *optional*, defaults to 20.0):
+            View of the depth map, degrees above the horizontal plane.
+
+    Returns:
+        `JointMAEForPreTrainingOutput`: Outputs of the model.
+    """
+    config, device = model.config, model.device
+    index = torch.arange(len(points), device=device)
+    arguments = {"noise_3d": counter_uniform(seed, 0, index, RandomStream.MASK_3D, (config.num_groups[-1],))}
+    if config.use_2d_branch:
+        arguments["noise_2d"] = counter_uniform(seed, 0, index, RandomStream.MASK_2D, (config.num_patches,))
+        angles = torch.full((len(points),), math.radians(azimuth)), torch.full((len(points),), math.radians(elevation))
+        arguments["view"] = view_from_angles(*angles, config.camera_distance).to(device)
+    with attention_setting(model):
+        return model(points=points.to(device), **arguments)
 
 
 @dataclass(frozen=True)
 class PipelineTrace:
-    """What went through a model for one batch.
+    """Hold the tensors of one forward pass.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Input P.
+            Input P of the model.
         outputs (`JointMAEForPreTrainingOutput`):
-            Output of the model.
+            Outputs of the model.
         tensors (`dict[str, torch.Tensor]`):
             `fine_centers` `(batch_size, num_fine_groups, 3)`, `fine_features_2d` `(batch_size, width, rows, rows)`
-            before the convolutions, `visible_tokens` as they enter the encoder, `encoded`, `decoded` of the
+            before the convolutions, `visible_tokens` at the input of the encoder, `encoded`, `decoded` of the
             modal-shared decoder if there is one, `decoded_3d` and `decoded_2d` of the modal-specific ones,
             `predicted_groups` `(batch_size, num_hidden, target_group_size, 3)` and `predicted_patches` `(batch_size,
             num_hidden_patches, pixels_of_patch)`. Tokens are `(batch_size, num_tokens, hidden_size)`, 3D first.
@@ -42,22 +96,22 @@ class PipelineTrace:
 def trace_pipeline(
     model: JointMAEForPreTraining, points: Tensor, seed: int = 0, azimuth: float = 35.0, elevation: float = 20.0
 ) -> PipelineTrace:
-    """Run a model in evaluation mode and keep what goes through it.
+    """Run a model in evaluation mode and record the tensors of every stage.
 
     Args:
         model (`JointMAEForPreTraining`):
-            The model; it needs the 2D branch.
+            The model; must have a 2D branch.
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Clouds in the unit sphere, y up.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the masks.
+            Seed for the masks.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Degrees about the up axis of the depth map's view.
+            View of the depth map, degrees about the up axis.
         elevation (`float`, *optional*, defaults to 20.0):
-            Degrees above the horizontal plane of the depth map's view.
+            View of the depth map, degrees above the horizontal plane.
 
     Returns:
-        [`PipelineTrace`]: Tensors of the pass.
+        [`PipelineTrace`]: The recorded tensors.
 
     Raises:
         ValueError: If the model has no 2D branch.
@@ -92,19 +146,19 @@ def attention_pairs(
     view: Tensor,
     is_local: bool | None = None,
 ) -> Tensor:
-    """Pairs of all tokens, none hidden, that may attend to each other.
+    """Return which pairs of tokens may attend to each other, with no token hidden.
 
     Args:
         model (`JointMAEForPreTraining`):
-            The model; it needs the 2D branch.
+            The model; must have a 2D branch.
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Clouds in the unit sphere, y up.
         depth_map (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`):
-            Their depth maps.
+            Depth maps of the clouds.
         view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
-            Poses of the depth maps.
+            Views of the depth maps.
         is_local (`bool`, *optional*):
-            Local-aligned or global in both directions; by default as the model was configured.
+            Local-aligned or global attention in both directions; by default as configured.
 
     Returns:
         `torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`: **True = may attend**, 3D tokens first,
@@ -120,44 +174,8 @@ def attention_pairs(
 
 
 @contextmanager
-def attention_setting(model: JointMAEForPreTraining, is_local: bool | None) -> Iterator[None]:
-    """Let cross-modal attention be local or global within the `with` block, in evaluation mode.
-
-    Args:
-        model (`JointMAEForPreTraining`):
-            The model; its configuration and its training mode are put back.
-        is_local (`bool`, *optional*):
-            For both directions; `None` for no change.
-    """
-    config, was_training = model.config, model.training
-    before = config.local_2d_to_3d, config.local_3d_to_2d
-    if is_local is not None:
-        config.local_2d_to_3d = config.local_3d_to_2d = is_local
-    model.eval()
-    try:
-        yield
-    finally:
-        config.local_2d_to_3d, config.local_3d_to_2d = before
-        model.train(was_training)
-
-
-def check_2d_branch(model: JointMAEForPreTraining) -> None:
-    """Raise unless there are depth maps to draw.
-
-    Args:
-        model (`JointMAEForPreTraining`):
-            The model.
-
-    Raises:
-        ValueError: If the model has no 2D branch.
-    """
-    if not model.config.use_2d_branch:
-        raise ValueError("`model` must have a 2D branch to draw depth maps, got `use_2d_branch=False`.")
-
-
-@contextmanager
 def _recorded(taken: dict[str, nn.Module], given: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
-    """Keep outputs of the `taken` modules and positional arguments of the `given` ones under their names."""
+    """Record outputs of the `taken` modules and positional arguments of the `given` modules by name."""
     tensors: dict[str, Any] = {}
 
     def keep_output(name: str) -> Callable[..., None]:
@@ -182,7 +200,7 @@ def _recorded(taken: dict[str, nn.Module], given: dict[str, nn.Module]) -> Itera
 
 
 def _as_pairs(mask: Tensor | None, tokens: Tensor) -> Tensor:
-    """Return an attention mask of any form, boolean or added to the scores, as pairs."""
+    """Convert an attention mask, boolean or additive, to bool `(batch_size, num_tokens, num_tokens)`."""
     batch_size, num_tokens = tokens.shape[:2]
     if mask is None:
         return torch.ones(batch_size, num_tokens, num_tokens, dtype=torch.bool, device=tokens.device)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import jointmae_hf
 from jointmae_hf.visualization import reconstruction_figure, save_figure
-from jointmae_hf.visualization.reconstruction_tiles import (
+from jointmae_hf.visualization.tiles import (
     GIVEN_COLOR,
     HIDDEN_PATCH_COLOR,
     TILE_COLOR,
@@ -34,7 +34,7 @@ def shapes() -> dict:
     return {
         "points": points,
         "centers": points[:, :16],
-        "masked_points": [points[0, :16], points[1, :20]],
+        "visible_points": [points[0, :16], points[1, :20]],
         "reconstructed_points": points,
         "is_hidden": np.arange(64)[None].repeat(2, axis=0) >= 16,
         "depth_map": depth_map,
@@ -59,9 +59,9 @@ def test_reconstruction_figure_labels_the_rows(shapes):
 
 
 def test_reconstruction_figure_takes_tensors_with_gradient(shapes):
-    tensors = {name: torch.as_tensor(np.asarray(v)) for name, v in shapes.items() if name != "masked_points"}
+    tensors = {name: torch.as_tensor(np.asarray(v)) for name, v in shapes.items() if name != "visible_points"}
     tensors["reconstructed_pixels"].requires_grad_()
-    figure = reconstruction_figure(**tensors, masked_points=shapes["masked_points"], tile_size=16)
+    figure = reconstruction_figure(**tensors, visible_points=shapes["visible_points"], tile_size=16)
     assert len(figure.axes) == 14
 
 
