@@ -1,4 +1,4 @@
-"""What a token attends to in the cloud and in the depth map, with local-aligned and with global attention."""
+"""What a token attends to in the cloud and in the depth map, with local-aligned and global attention."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from .figure_layout import (
     write_row_name,
     write_text,
 )
-from .pipeline_trace import attention_pairs, attention_setting, check_2d_branch, reconstruct
+from .pipeline_trace import PipelineTrace, attention_pairs, attention_setting, trace_pipeline
 from .tiles import CONTEXT_COLOR, SphereCloud, point_tile, repeat_patches
 
 
@@ -35,39 +35,26 @@ TILE_PIXELS, RADIUS = 510, 0.026
 
 
 @torch.no_grad()
-def attention_maps(
-    model: JointMAEForPreTraining,
-    points: Tensor,
-    depth_map: Tensor,
-    view: Tensor,
-    is_local: bool | None = None,
-    layer: int = -1,
-) -> Tensor:
-    """Attention of one encoder block among all tokens, none hidden, averaged over heads.
+def attention_maps(trace: PipelineTrace, is_local: bool | None = None, layer: int = -1) -> Tensor:
+    """Return the attention of an encoder block, averaged over heads, with no token hidden.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model; its attention implementation and settings are put back.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Clouds in the unit sphere, y up.
-        depth_map (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`):
-            Their depth maps.
-        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
-            Poses of the depth maps.
+        trace ([`PipelineTrace`]):
+            The clouds and their depth maps, from [`trace_pipeline`].
         is_local (`bool`, *optional*):
-            Local-aligned or global attention in both directions, whatever the model was trained with; by default as it
-            was configured.
+            Local-aligned or global attention in both directions, regardless of how the model was trained; by default
+            as configured.
         layer (`int`, *optional*, defaults to -1):
-            Block of the encoder.
+            Index of the encoder block.
 
     Returns:
-        `torch.Tensor` of shape `(batch_size, num_tokens, num_tokens)`: Rows are queries and add up to 1; 3D tokens
+        `torch.Tensor` of shape `(batch_size, num_tokens, num_tokens)`: Rows are queries and sum to 1; 3D tokens
         first.
 
     Raises:
-        ValueError: If the model has no 2D branch or no such block.
+        ValueError: If the model has no such block.
     """
-    check_2d_branch(model)
+    model, outputs = trace.model, trace.outputs
     num_layers = model.config.num_hidden_layers
     if not -num_layers <= layer < num_layers:
         raise ValueError(f"`layer` must be one of {num_layers} blocks, got {layer}.")
@@ -75,10 +62,11 @@ def attention_maps(
     model.set_attn_implementation("eager")  # the only one that returns its weights
     try:
         with attention_setting(model, is_local):
-            outputs = model.jointmae(points, depth_map, view, output_attentions=True)
+            points = trace.points.to(model.device)
+            attentions = model.jointmae(points, outputs.depth_map, outputs.view, output_attentions=True).attentions
     finally:
         model.set_attn_implementation(before)
-    return outputs.attentions[layer].mean(dim=1)
+    return attentions[layer].mean(dim=1)
 
 
 def attention_figure(
@@ -89,39 +77,39 @@ def attention_figure(
     azimuth: float = 35.0,
     elevation: float = 20.0,
 ) -> "Figure":
-    """Draw what a 3D token and the patch that it is projected into attend to, locally and globally.
+    """Draw what a 3D token and its patch attend to, with local-aligned and with global attention.
 
-    Points are coloured by the attention to the token whose centre is nearest, patches by the attention to theirs. Each
-    half of a row has its scale, from the least to the 99th percentile. What a query must not attend to stays grey. Weights are the same in both halves; the half
-    that the model was not trained with shows what lifting or adding the mask changes.
+    Points are colored by the attention to the token with the nearest center, patches by the attention to their token;
+    what a query must not attend to is gray. Each half of a row has its own scale, from the minimum to the 99th
+    percentile. Both halves use the same weights: the one that the model was not trained with shows the effect of
+    lifting or adding the mask.
 
     Args:
         model (`JointMAEForPreTraining`):
-            The model; it needs the 2D branch.
+            The model; must have a 2D branch.
         points (`torch.Tensor` of shape `(num_points, 3)`):
             A cloud in the unit sphere, y up.
         token (`int`, *optional*):
-            3D token that asks, in the order of farthest point sampling; by default the first of the patch that holds
-            most centres.
+            3D token used as query, in the order of farthest point sampling; by default the first one of the patch that
+            contains the most centers.
         layer (`int`, *optional*, defaults to -1):
-            Block of the encoder.
+            Index of the encoder block.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Degrees about the up axis, of the camera and of the depth map.
+            Degrees about the up axis, for the camera and the depth map.
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If the model has no 2D branch, no such block or no such token.
     """
-    check_2d_branch(model)
-    outputs = reconstruct(model, points[None], azimuth=azimuth, elevation=elevation)
-    inputs = points[None].to(model.device), outputs.depth_map, outputs.view
+    trace = trace_pipeline(model, points[None], azimuth=azimuth, elevation=elevation)
+    outputs = trace.outputs
     centers = to_numpy(outputs.centers[0])
-    is_valid = to_numpy(attention_pairs(model, *inputs, is_local=True)[0])
+    is_valid = to_numpy(attention_pairs(trace, is_local=True)[0])
     is_correlated = is_valid[: len(centers), len(centers) :]
     token, patch = _choose_queries(is_correlated, token)
     nearest = to_numpy(torch.cdist(points.float().cpu(), outputs.centers[0].float().cpu()).argmin(dim=1))
@@ -130,25 +118,27 @@ def attention_figure(
     width = LEFT + 4 * TILE + 2 * GAP + BLOCK_GAP + 0.12
     row_height = TILE + CAPTION
     figure = empty_figure(width, TITLE_HEIGHT + 2 * row_height)
-    maps = [to_numpy(attention_maps(model, *inputs, is_local, layer)[0]) for is_local in (True, False)]
+    maps = [to_numpy(attention_maps(trace, is_local, layer)[0]) for is_local in (True, False)]
     lefts = [LEFT, LEFT + 2 * TILE + GAP + BLOCK_GAP]
     for left, heading in zip(lefts, ("Local-aligned attention", "Global attention"), strict=True):
         write_heading(figure, heading, left, left + 2 * TILE + GAP)
-    queries = [("3D token asks", token), ("2D token asks", None if patch is None else len(centers) + patch)]
+    queries = [("Query: 3D token", token), ("Query: 2D token", None if patch is None else len(centers) + patch)]
     for row, (name, query) in enumerate(queries):
         top = TITLE_HEIGHT + row * row_height
         write_row_name(figure, 0.16, top + TILE / 2, name)
         if query is None:
-            write_text(figure, LEFT, top + TILE / 2, "The token's center is projected outside the frame.", fontsize=9)
+            write_text(
+                figure, LEFT, top + TILE / 2, "The center of the token is projected outside the frame.", fontsize=9
+            )
             continue
-        asking_center = centers[token] if row == 0 else None
+        query_center = centers[token] if row == 0 else None
         for left, weights, is_allowed in zip(lefts, maps, (is_valid[query], True), strict=True):
             shown = np.where(is_allowed, weights[query], np.nan)
             lowest = float(np.nanmin(shown))
             limits = lowest, max(float(np.nanquantile(shown, 0.99)), lowest + 1e-9)
             scaled = np.split((shown - limits[0]) / (limits[1] - limits[0]), [len(centers)])
             picture = point_tile(
-                _color_cloud(cloud, scaled[0][nearest], asking_center), TILE_PIXELS, RADIUS, (azimuth, elevation)
+                _color_cloud(cloud, scaled[0][nearest], query_center), TILE_PIXELS, RADIUS, (azimuth, elevation)
             )
             draw_tile(figure, picture, left, top, TILE)
             _draw_map(figure, depth_map, scaled[1], patch, row == 0, left + TILE + GAP, top)
@@ -157,7 +147,7 @@ def attention_figure(
 
 
 def _choose_queries(is_correlated: np.ndarray, token: int | None) -> tuple[int, int | None]:
-    """The 3D token that asks and its patch, `None` outside the frame."""
+    """Return the 3D token used as query and its patch, `None` outside the frame."""
     if token is None:
         token = int(is_correlated[:, is_correlated.sum(axis=0).argmax()].argmax())
     if not 0 <= token < len(is_correlated):
@@ -166,7 +156,7 @@ def _choose_queries(is_correlated: np.ndarray, token: int | None) -> tuple[int, 
 
 
 def _color_cloud(points: np.ndarray, weights: np.ndarray, center: np.ndarray | None) -> SphereCloud:
-    """Color points by attention, gray where it is not allowed; add the center of the token that asks, if any."""
+    """Color points by attention, gray where it is not allowed; add the center of the query, if any."""
     from matplotlib.colors import to_rgb
 
     colors = np.where(np.isfinite(weights)[:, None], map_colors(np.nan_to_num(weights)), CONTEXT_COLOR)

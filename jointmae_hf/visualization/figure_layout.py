@@ -18,7 +18,7 @@ HIGHLIGHTS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", 
 """Colorblind-safe colors: six from Okabe and Ito, and a purple in place of their yellow."""
 
 SCALE_COLORMAP = "YlGnBu"
-"""Of errors and attention weights."""
+"""Colormap of errors and attention weights."""
 
 Array = np.ndarray | torch.Tensor
 

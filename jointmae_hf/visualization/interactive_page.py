@@ -1,4 +1,4 @@
-"""Fig. 5 of the paper as one HTML file to turn and to zoom, which works offline: it loads nothing."""
+"""Fig. 5 of the paper as an interactive offline viewer in one HTML file."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from .tiles import Shape, depth_tiles, shape_clouds
 
 RADIUS = 0.024
 PLAIN, GIVEN, CENTER, CONTEXT = 255, 160, 96, 32
-"""Fourth byte of a point's colour: how the page draws it; given points of a reconstruction can be left out."""
+"""Fourth byte of a point's color: how the page draws it; given points of a reconstruction can be hidden."""
 
 
 def reconstruction_page(
@@ -30,10 +30,10 @@ def reconstruction_page(
     elevation: float = 20.0,
     facts: str = "",
 ) -> str:
-    """Write a page that shows input, centers, visible points and reconstruction of some clouds, turned together.
+    """Create an interactive page with input, centers, visible points and reconstruction of some clouds.
 
-    Source: Joint-MAE Fig. 5. The page holds its data and its program, about 45 kB for a cloud of 1,024 points; its
-    Content-Security-Policy forbids the browser to load anything else.
+    The four views rotate together. The page contains its data and its code, about 0.1 MB for a cloud of 1,024 points;
+    its Content-Security-Policy forbids loading anything else. Source: Joint-MAE Fig. 5.
 
     Args:
         model (`JointMAEForPreTraining`):
@@ -43,20 +43,20 @@ def reconstruction_page(
         titles (`Sequence[str]`, *optional*):
             Name of each cloud.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the masks.
+            Seed for the masks.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Degrees about the up axis, of the depth map's view and of the first view of the page.
+            Degrees about the up axis, for the depth map and the initial view of the page.
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
         facts (`str`, *optional*):
-            A line under the heading: checkpoint, dataset, split.
+            Line under the heading, such as checkpoint, dataset and split.
 
     Returns:
-        `str`: The HTML file.
+        `str`: Content of the HTML file.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If there is not one title for each cloud.
+        ValueError: If there is not one title per cloud.
     """
     check_titles(titles, len(points))
     titles = [f"cloud {row}" for row in range(len(points))] if titles is None else list(titles)
@@ -79,7 +79,7 @@ def _clouds(shape: Shape, group_size: int) -> list[dict[str, Any]]:
         f"{num_points:,} points",
         f"{num_centers} centers",
         f"{len(shape['visible_points']) // group_size} of {num_centers} tokens",
-        f"{int(is_predicted.sum()):,} predicted, {int((~is_predicted).sum()):,} given (grey)",
+        f"{int(is_predicted.sum()):,} predicted, {int((~is_predicted).sum()):,} given (gray)",
     ]
     kinds = [
         PLAIN,
@@ -103,7 +103,7 @@ def _maps(shape: Shape) -> list[dict[str, str]]:
 
 
 def _packed(name: str, note: str, positions: np.ndarray, colors: np.ndarray, kinds: Any) -> dict[str, Any]:
-    """A cloud as base64 of float32 positions and of four bytes for each colour."""
+    """Encode a cloud as base64 of float32 positions and of four bytes per color."""
     rgba = np.empty((len(positions), 4), dtype=np.uint8)
     rgba[:, :3], rgba[:, 3] = np.round(255 * np.clip(colors, 0.0, 1.0)), kinds
     return {
@@ -116,11 +116,11 @@ def _packed(name: str, note: str, positions: np.ndarray, colors: np.ndarray, kin
 
 
 def _data_uri(picture: np.ndarray) -> str:
-    """A picture as PNG inside an address."""
+    """Encode a picture as a PNG data URI."""
     try:
         from matplotlib.image import imsave
     except ImportError as error:
-        raise ImportError('Pages need matplotlib: pip install "jointmae_hf[viz]"') from error
+        raise ImportError('Interactive pages need matplotlib: pip install "jointmae_hf[viz]"') from error
 
     file = io.BytesIO()
     imsave(file, np.clip(picture, 0.0, 1.0), format="png")

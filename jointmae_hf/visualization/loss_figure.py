@@ -1,11 +1,10 @@
-"""Fig. 4 of the paper from real tensors: inputs and errors of the three losses."""
+"""Fig. 4 of the paper, drawn from real tensors: inputs and errors of the three losses."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from jointmae_hf.model import JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import render_colors, rotate_views
 from jointmae_hf.model.losses import patchify, unpatchify
 from jointmae_hf.model.point_ops import bounding_sphere
@@ -33,25 +32,24 @@ TILE_PIXELS, RADIUS = 420, 0.026
 
 
 @torch.no_grad()
-def loss_terms(model: JointMAEForPreTraining, trace: PipelineTrace, row: int = 0) -> dict[str, np.ndarray]:
-    """Compute what the three losses compare for one cloud, and each single error.
+def loss_terms(trace: PipelineTrace, row: int = 0) -> dict[str, np.ndarray]:
+    """Compute what the three losses compare for one cloud, and every individual error.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model of the trace.
         trace ([`PipelineTrace`]):
-            From [`trace_pipeline`].
+            The forward pass, from [`trace_pipeline`].
         row (`int`, *optional*, defaults to 0):
-            Cloud of the batch.
+            Index of the cloud in the batch.
 
     Returns:
-        `dict[str, np.ndarray]`: `predicted_points` and `target_points` `(num_hidden, group_size, 3)` of hidden tokens
-        (or whole clouds, as the loss compares) in world coordinates with `predicted_errors` and `target_errors` `(num_hidden, group_size)`, squared distances to
-        the nearest point on the other side, whose means add up to L_3D; `predicted_map`, `target_map` and `map_errors`
-        `(image_size, image_size)`, NaN in visible patches, whose mean is L_2D; `predicted_views`, `target_views` and
-        `view_errors` `(num_views, image_size, image_size)`, whose mean is L_3D-2D.
+        `dict[str, np.ndarray]`: For L_3D, `predicted_points` and `target_points` `(num_hidden, group_size, 3)` in world
+        coordinates, of hidden groups or of whole clouds, as the loss compares; `predicted_errors` and `target_errors`
+        `(num_hidden, group_size)`, squared distances to the nearest point on the other side, whose means add up to L_3D.
+        For L_2D, `predicted_map`, `target_map` and `map_errors` `(image_size, image_size)`, NaN in visible patches. For
+        L_3D-2D, `predicted_views`, `target_views` and `view_errors` `(num_views, image_size, image_size)`. The means of
+        `map_errors` and `view_errors` are the losses.
     """
-    outputs, config = trace.outputs, model.config
+    model, outputs, config = trace.model, trace.outputs, trace.model.config
     hidden_patches = to_numpy(outputs.mask_2d[row])
     size, image_size = config.token_patch_size, config.image_size
     pixels = torch.stack([outputs.reconstructed_pixels[row], outputs.depth_map[row]])
@@ -62,38 +60,30 @@ def loss_terms(model: JointMAEForPreTraining, trace: PipelineTrace, row: int = 0
     one = slice(row, row + 1)
     points = trace.points[one].to(outputs.view.device)
     views, frame = rotate_views(outputs.view[one], config.num_views), bounding_sphere(points)
-    predicted_views, target_views = (
-        to_numpy(model.project(cloud, views, frame)[0]) for cloud in (outputs.reconstructed_points[one], points)
-    )
+    clouds = outputs.reconstructed_points[one], points
+    projections = torch.stack([model.project(cloud, views, frame)[0] for cloud in clouds])
+    is_rendered = config.projection_mode == "rendered"  # the loss compares colors then (Table 8, last row)
+    compared = render_colors(projections) if is_rendered else projections[:, :, None]
     return {
-        **_point_errors(model, trace, row),
+        **_point_errors(trace, row),
         "predicted_map": predicted_map,
         "target_map": target_map,
         "map_errors": (predicted_map - target_map) ** 2,
-        "predicted_views": predicted_views,
-        "target_views": target_views,
-        "view_errors": to_numpy(_view_errors(model, predicted_views, target_views)),
+        "predicted_views": to_numpy(projections[0]),
+        "target_views": to_numpy(projections[1]),
+        "view_errors": to_numpy((compared[0] - compared[1]).square().mean(dim=1)),
     }
 
 
-def _view_errors(model: JointMAEForPreTraining, predicted: np.ndarray, target: np.ndarray) -> torch.Tensor:
-    """Squared errors of projections, of their colours where the loss compares those (Table 8, last row)."""
-    maps = torch.as_tensor(np.stack([predicted, target]))
-    if model.config.projection_mode == "rendered":
-        maps = render_colors(maps)
-        return (maps[0] - maps[1]).square().mean(dim=1)
-    return (maps[0] - maps[1]).square()
-
-
-def _point_errors(model: JointMAEForPreTraining, trace: PipelineTrace, row: int) -> dict[str, np.ndarray]:
-    """Points that L_3D compares, predicted and true, with the squared distance of each to the other side."""
-    outputs, group_size = trace.outputs, model.config.target_group_size
-    if model.config.loss_3d_target == "cloud":
+def _point_errors(trace: PipelineTrace, row: int) -> dict[str, np.ndarray]:
+    """Return predicted and true points that L_3D compares, with their squared distances to the other side."""
+    outputs, config = trace.outputs, trace.model.config
+    if config.loss_3d_target == "cloud":
         sides = [outputs.reconstructed_points[row][None], trace.points[row][None].to(outputs.view.device)]
     else:
         is_hidden = outputs.mask_3d[row]
         clouds = outputs.reconstructed_points[row], outputs.target_points[row]
-        sides = [cloud.unflatten(0, (-1, group_size))[is_hidden] for cloud in clouds]
+        sides = [cloud.unflatten(0, (-1, config.target_group_size))[is_hidden] for cloud in clouds]
     squared = (sides[0][:, :, None] - sides[1][:, None, :]).square().sum(dim=-1)
     return {
         "predicted_points": to_numpy(sides[0]),
@@ -103,34 +93,23 @@ def _point_errors(model: JointMAEForPreTraining, trace: PipelineTrace, row: int)
     }
 
 
-def loss_figure(
-    model: JointMAEForPreTraining,
-    trace: PipelineTrace,
-    row: int = 0,
-    azimuth: float = 35.0,
-    elevation: float = 20.0,
-) -> "Figure":
-    """Draw what each loss compares for one cloud, and where it errs. Source: Joint-MAE Sec. 3.4, Fig. 4.
+def loss_figure(trace: PipelineTrace, row: int = 0) -> "Figure":
+    """Draw what each loss compares for one cloud, and the errors. Source: Joint-MAE Sec. 3.4, Fig. 4.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model of the trace.
         trace ([`PipelineTrace`]):
-            From [`trace_pipeline`].
+            The forward pass, from [`trace_pipeline`].
         row (`int`, *optional*, defaults to 0):
-            Cloud of the batch.
-        azimuth (`float`, *optional*, defaults to 35.0):
-            Of the camera for the points, in degrees; that of the trace.
-        elevation (`float`, *optional*, defaults to 20.0):
-            Of the camera for the points, in degrees.
+            Index of the cloud in the batch.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    terms, num_views = loss_terms(model, trace, row), model.config.num_views
+    terms, config = loss_terms(trace, row), trace.model.config
+    num_views = config.num_views
     rows_height = 2 * (WIDE + BAR + TITLE_HEIGHT)
     narrow = (rows_height - TITLE_HEIGHT - BAR - 2 * GAP - 0.1) / 3
     second = LEFT + 3 * WIDE + 2 * GAP + BLOCK_GAP
@@ -140,7 +119,7 @@ def loss_figure(
 
     loss_3d = terms["predicted_errors"].mean() + terms["target_errors"].mean()
     _write_block(figure, "L_3D: Chamfer distance of hidden groups", f"{loss_3d:.4f}, squared units", LEFT, 0.0)
-    limit = _draw_clouds(figure, to_numpy(trace.points[row]), terms, lefts, (azimuth, elevation))
+    limit = _draw_clouds(figure, to_numpy(trace.points[row]), terms, lefts, trace.camera)
     _draw_limits(figure, limit, "distance", lefts[2], TITLE_HEIGHT + WIDE, WIDE)
     top = WIDE + BAR + TITLE_HEIGHT
     loss_2d = np.nanmean(terms["map_errors"])
@@ -149,7 +128,7 @@ def loss_figure(
     _draw_limits(figure, limit, "error", lefts[2], top + TITLE_HEIGHT + WIDE, WIDE)
 
     title = f"L_3D-2D: projections of reconstruction and input, {num_views} views"
-    if model.config.loss_3d_2d_weight == 0:
+    if config.loss_3d_2d_weight == 0:
         title += " (weight 0)"
     _write_block(figure, title, f"{terms['view_errors'].mean():.4f}, squared closeness", second + 0.22, 0.0)
     limit = _draw_views(figure, terms, second + 0.22, narrow)
@@ -171,7 +150,7 @@ def _draw_clouds(
     lefts: list[float],
     camera: tuple[float, float],
 ) -> float:
-    """Draw predicted and true points of hidden tokens and the error of each predicted one; return its limit."""
+    """Draw predicted and true points, and the error of the predicted ones; return the end of its scale."""
     predicted, target = terms["predicted_points"].reshape(-1, 3), terms["target_points"].reshape(-1, 3)
     distances = np.sqrt(terms["predicted_errors"].ravel())
     limit = max(float(np.quantile(distances, 0.98)), 1e-6)
@@ -187,7 +166,7 @@ def _draw_clouds(
 
 
 def _draw_maps(figure: "Figure", terms: dict[str, np.ndarray], lefts: list[float], top: float) -> float:
-    """Draw predicted and true pixels of hidden patches and their error; return its limit."""
+    """Draw predicted and true pixels of hidden patches, and their error; return the end of its scale."""
     is_visible = np.isnan(terms["target_map"])
     names = "predicted_map", "target_map", "map_errors"
     predicted, target, errors = (np.nan_to_num(terms[name]) for name in names)
@@ -205,7 +184,7 @@ def _draw_maps(figure: "Figure", terms: dict[str, np.ndarray], lefts: list[float
 
 
 def _draw_views(figure: "Figure", terms: dict[str, np.ndarray], left: float, tile: float) -> float:
-    """Draw projections of the reconstruction and of the input in every view, and their error; return its limit."""
+    """Draw projections of reconstruction and input in every view, and their error; return the end of its scale."""
     errors = np.sqrt(terms["view_errors"])
     limit = max(float(np.quantile(errors, 0.995)), 1e-6)
     scale = depth_scale(terms["target_views"])
@@ -221,7 +200,7 @@ def _draw_views(figure: "Figure", terms: dict[str, np.ndarray], left: float, til
         for view, picture in enumerate(pictures):
             axis = draw_tile(figure, picture, left + view * (tile + GAP), top, tile, interpolation="nearest")
             if row == 0:
-                _name_tile(axis, "view of I" if view == 0 else f"turned {360 * view // len(errors)}°")
+                _name_tile(axis, "view of I" if view == 0 else f"rotated {360 * view // len(errors)}°")
     return limit
 
 
@@ -238,7 +217,7 @@ def _name_tile(axis: Any, name: str) -> None:
 
 
 def _draw_limits(figure: "Figure", limit: float, name: str, left: float, top: float, width: float) -> None:
-    """Draw the scale of an error, from zero to its limit, below a tile."""
+    """Draw the scale of an error, from zero to a limit, below a tile."""
     draw_scale(figure, left, top + 0.06, width)
     style: dict[str, Any] = {"fontsize": 7, "color": MUTED_COLOR}
     write_text(figure, left, top + 0.22, "0", **style)

@@ -1,10 +1,9 @@
-"""Fig. 2 of the paper from real tensors: every stage of one forward pass with its shape."""
+"""Fig. 2 of the paper, drawn from real tensors: every stage of one forward pass with its shape."""
 
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from .figure_layout import (
     HIGHLIGHTS,
@@ -17,7 +16,7 @@ from .figure_layout import (
     write_row_name,
     write_text,
 )
-from .pipeline_trace import PipelineTrace
+from .pipeline_trace import PipelineTrace, shape_arrays
 from .tiles import (
     GIVEN_COLOR,
     SphereCloud,
@@ -27,6 +26,7 @@ from .tiles import (
     patch_lines,
     point_tile,
     repeat_patches,
+    shape_clouds,
 )
 
 
@@ -40,35 +40,29 @@ TOKEN_STYLE = {"cmap": "PuOr_r", "vmin": -1.0, "vmax": 1.0, "interpolation": "ne
 Panel = tuple[str, str, np.ndarray | list[np.ndarray]]
 
 
-def pipeline_figure(
-    trace: PipelineTrace, row: int = 0, title: str | None = None, azimuth: float = 35.0, elevation: float = 20.0
-) -> "Figure":
-    """Draw what went through the model for one cloud, stage by stage, each with the shape of its tensor.
+def pipeline_figure(trace: PipelineTrace, row: int = 0, title: str | None = None) -> "Figure":
+    """Draw the forward pass of one cloud stage by stage, each with the shape of its tensor.
 
-    Clouds are coloured by height, depth maps by closeness; tokens are rows of features on a scale of their panel,
-    3D tokens (blue) above 2D tokens (vermilion). Source: Joint-MAE Fig. 2.
+    Clouds are colored by height, depth maps by closeness; tokens are rows of features, normalized per panel, 3D tokens
+    (blue) above 2D tokens (vermilion). Source: Joint-MAE Fig. 2.
 
     Args:
         trace ([`PipelineTrace`]):
-            From [`trace_pipeline`].
+            The forward pass, from [`trace_pipeline`].
         row (`int`, *optional*, defaults to 0):
-            Cloud of the batch.
+            Index of the cloud in the batch.
         title (`str`, *optional*):
             Name of the cloud.
-        azimuth (`float`, *optional*, defaults to 35.0):
-            Of the camera for the points, in degrees; that of the trace.
-        elevation (`float`, *optional*, defaults to 20.0):
-            Of the camera for the points, in degrees.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
     arrays = _arrays(trace, row)
     rows = [
-        ("3D branch", COLOR_3D, _panels_3d(arrays, (azimuth, elevation))),
+        ("3D branch", COLOR_3D, _panels_3d(arrays, trace.camera)),
         ("2D branch", COLOR_2D, _panels_2d(arrays)),
         ("Joint transformer", TEXT_COLOR, _token_panels(arrays)),
     ]
@@ -84,55 +78,38 @@ def pipeline_figure(
 
 
 def _arrays(trace: PipelineTrace, row: int) -> dict[str, np.ndarray]:
-    """Tensors of one cloud as arrays, with the targets of its hidden tokens."""
-    outputs, group_size = trace.outputs, trace.tensors["predicted_groups"].shape[2]
+    """Return the recorded tensors of one cloud as arrays, and what Fig. 5 shows of it."""
     arrays = {name: to_numpy(tensor[row]) for name, tensor in trace.tensors.items()}
-    arrays |= {
-        "points": to_numpy(trace.points[row]),
-        "centers": to_numpy(outputs.centers[row]),
-        "depth_map": to_numpy(outputs.depth_map[row, 0]),
-        "reconstructed_pixels": to_numpy(outputs.reconstructed_pixels[row, 0]),
-        "mask_3d": to_numpy(outputs.mask_3d[row]),
-        "mask_2d": to_numpy(outputs.mask_2d[row]),
-        "target_points": to_numpy(outputs.target_points[row]),
-        "reconstructed_points": to_numpy(outputs.reconstructed_points[row]),
-    }
-    arrays["is_hidden"] = np.repeat(arrays["mask_3d"], group_size)
-    return arrays
+    arrays |= shape_arrays(trace.model, trace.points, trace.outputs, row)
+    return arrays | {"mask_3d": to_numpy(trace.outputs.mask_3d[row])}
 
 
 def _panels_3d(arrays: dict[str, np.ndarray], camera: tuple[float, float]) -> list[Panel]:
     """Return the cloud, the centers of both scales, the points of visible tokens and the reconstruction."""
     points, centers, fine_centers = arrays["points"], arrays["centers"], arrays["fine_centers"]
-
-    def draw(cloud: SphereCloud) -> np.ndarray:
-        return point_tile(cloud, TILE_PIXELS, RADIUS, camera)
-
-    def by_height(cloud: np.ndarray) -> SphereCloud:
-        return cloud, height_colors(cloud, points), np.ones(len(cloud))
-
-    visible, is_hidden = ~arrays["mask_3d"], arrays["is_hidden"]
+    visible, given = ~arrays["mask_3d"], arrays["visible_points"]
+    whole, _, _, rebuilt = shape_clouds(arrays)
     token_colors = np.where(visible[:, None], height_colors(centers, points), GIVEN_COLOR)
-    rebuilt = by_height(arrays["reconstructed_points"])
-    rebuilt[1][~is_hidden] = GIVEN_COLOR
-    given = arrays["target_points"][~is_hidden]
-    panels: list[Panel] = [("Point cloud P", _shape(points), draw(by_height(points)))]
+    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (gray)"
+    note = "" if arrays["is_hidden"].all() else ", given in gray"
+    clouds: list[tuple[str, str, SphereCloud]] = [("Point cloud P", _shape(points), whole)]
     if len(fine_centers) > len(centers):
-        marked = mark_centers(points, fine_centers, height_colors(fine_centers, points), center_size=1.4)
-        panels.append(("FPS centers, fine scale", _shape(fine_centers), draw(marked)))
-    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (grey)"
-    tokens = draw(mark_centers(points, centers, token_colors, center_size=2.1))
-    predicted = f"{_shape(arrays['predicted_groups'])} predicted, given in grey"
-    return [
-        *panels,
-        ("FPS centers, 3D tokens", f"{_shape(centers)}: {hidden}", tokens),
-        ("Points of visible tokens", _shape(given), draw(by_height(given))),
-        ("Reconstructed points", predicted, draw(rebuilt)),
+        fine = mark_centers(points, fine_centers, height_colors(fine_centers, points), center_size=1.4)
+        clouds.append(("FPS centers, fine scale", _shape(fine_centers), fine))
+    clouds += [
+        (
+            "FPS centers, 3D tokens",
+            f"{_shape(centers)}: {hidden}",
+            mark_centers(points, centers, token_colors, center_size=2.1),
+        ),
+        ("Points of visible tokens", _shape(given), (given, height_colors(given, points), np.ones(len(given)))),
+        ("Reconstructed points", f"{_shape(arrays['predicted_groups'])} predicted{note}", rebuilt),
     ]
+    return [(name, shape, point_tile(cloud, TILE_PIXELS, RADIUS, camera)) for name, shape, cloud in clouds]
 
 
 def _panels_2d(arrays: dict[str, np.ndarray]) -> list[Panel]:
-    """Depth map, features of the small patches, masked tokens, reconstruction."""
+    """Return the depth map, the features of the small patches, the mask, the visible pixels and the reconstruction."""
     depth_map, masked, reconstruction = depth_tiles(arrays)
     fine = arrays["fine_features_2d"]
     visible = int((~arrays["mask_2d"]).sum())
@@ -151,7 +128,7 @@ def _panels_2d(arrays: dict[str, np.ndarray]) -> list[Panel]:
 
 
 def _token_panels(arrays: dict[str, np.ndarray]) -> list[Panel]:
-    """Tokens before and after the encoder, after the shared and after the specific decoders."""
+    """Return the tokens before and after the encoder, after the shared decoder and after the specific decoders."""
     visible = int((~arrays["mask_3d"]).sum())
     specific = np.concatenate([arrays["decoded_3d"], arrays["decoded_2d"]])
     stages: list[tuple[str, np.ndarray, int]] = [
@@ -166,11 +143,11 @@ def _token_panels(arrays: dict[str, np.ndarray]) -> list[Panel]:
         for name, tokens, count in stages
     ]
     cosine = _cosines(arrays["encoded"], visible)
-    return [*panels, ("Similarity of encoded tokens", f"{_shape(cosine)}, cosine about each mean", cosine)]
+    return [*panels, ("Similarity of encoded tokens", f"{_shape(cosine)}, centered cosine", cosine)]
 
 
 def _cosines(tokens: np.ndarray, num_3d: int) -> np.ndarray:
-    """Cosines of all pairs of tokens, without what those of a modality have in common."""
+    """Return the cosine similarity of all pairs of tokens, centered per modality."""
     blocks = [block - block.mean(axis=0) for block in (tokens[:num_3d], tokens[num_3d:])]
     centered = np.concatenate(blocks)
     centered = centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-9)
@@ -178,7 +155,7 @@ def _cosines(tokens: np.ndarray, num_3d: int) -> np.ndarray:
 
 
 def _draw_panel(figure: "Figure", panel: Panel, left: float, top: float) -> None:
-    """Draw a picture, a matrix or two blocks of tokens under a title and a line that gives the shape."""
+    """Draw a picture, a matrix or two blocks of tokens under a title and the shape."""
     title, shape, content = panel
     write_text(figure, left, top - 0.29, title, fontsize=9.5)
     write_text(figure, left, top - 0.11, shape, fontsize=7.5, color=MUTED_COLOR)
@@ -215,12 +192,12 @@ def _mask_picture(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
 
 
 def _gray(values: np.ndarray) -> np.ndarray:
-    """Values as a picture from light to dark."""
+    """Return values as a picture from light to dark."""
     span = max(float(values.max() - values.min()), 1e-9)
     tone = 0.97 - 0.85 * (values - values.min()) / span
     return np.repeat(tone[..., None], 3, axis=2)
 
 
-def _shape(values: np.ndarray | torch.Tensor) -> str:
-    """Shape in words."""
+def _shape(values: np.ndarray) -> str:
+    """Format a shape."""
     return " x ".join(f"{size:,}" for size in values.shape)

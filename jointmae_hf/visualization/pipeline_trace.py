@@ -14,6 +14,9 @@ from jointmae_hf.model import JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import view_from_angles
 from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
+from .figure_layout import to_numpy
+from .tiles import Shape
+
 
 def check_2d_branch(model: JointMAEForPreTraining) -> None:
     """Check that a model has depth maps to draw."""
@@ -68,13 +71,39 @@ def reconstruct(
         return model(points=points.to(device), **arguments)
 
 
+def shape_arrays(
+    model: JointMAEForPreTraining, points: Tensor, outputs: JointMAEForPreTrainingOutput, row: int
+) -> Shape:
+    """Return what Fig. 5 shows of one cloud of a batch."""
+    is_hidden = outputs.mask_3d[row].repeat_interleave(model.config.target_group_size)
+    is_whole = model.config.loss_3d_target == "cloud"  # the points of visible tokens are predicted too
+    tensors = {
+        "points": points[row],
+        "centers": outputs.centers[row],
+        "visible_points": outputs.target_points[row][~is_hidden],
+        "reconstructed_points": outputs.reconstructed_points[row],
+        "is_hidden": torch.ones_like(is_hidden) if is_whole else is_hidden,
+    }
+    if model.config.use_2d_branch:
+        tensors |= {
+            "depth_map": outputs.depth_map[row, 0],
+            "mask_2d": outputs.mask_2d[row],
+            "reconstructed_pixels": outputs.reconstructed_pixels[row, 0],
+        }
+    return {name: to_numpy(tensor) for name, tensor in tensors.items()}
+
+
 @dataclass(frozen=True)
 class PipelineTrace:
     """Hold the tensors of one forward pass.
 
     Args:
+        model (`JointMAEForPreTraining`):
+            The model.
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Input P of the model.
+        camera (`tuple[float, float]`):
+            Azimuth and elevation of the depth maps, in degrees; figures show the points from there too.
         outputs (`JointMAEForPreTrainingOutput`):
             Outputs of the model.
         tensors (`dict[str, torch.Tensor]`):
@@ -87,7 +116,9 @@ class PipelineTrace:
             Attention mask of the encoder, **True = may attend**; queries are rows.
     """
 
+    model: JointMAEForPreTraining
     points: Tensor
+    camera: tuple[float, float]
     outputs: JointMAEForPreTrainingOutput
     tensors: dict[str, Tensor]
     may_attend: Tensor
@@ -118,7 +149,7 @@ def trace_pipeline(
     """
     check_2d_branch(model)
     encoder, decoder = model.jointmae, model.decoder
-    taken = {
+    stages = {
         "fine_features_2d": encoder.embeddings_2d.projection,
         "encoded": encoder.layernorm,
         "decoded_3d": decoder.layernorm_3d,
@@ -127,80 +158,58 @@ def trace_pipeline(
         "predicted_patches": model.reconstruction_head_2d,
     }
     if len(decoder.layers):
-        taken["decoded"] = decoder.layers[-1]
-    given = {"embedding": encoder.embeddings_3d, "block": encoder.layers[0]}
-    with _recorded(taken, given) as tensors:
+        stages["decoded"] = decoder.layers[-1]
+    with _recorded({**stages, "embedding": encoder.embeddings_3d, "block": encoder.layers[0]}) as calls:
         outputs = reconstruct(model, points, seed, azimuth, elevation)
-    tensors["fine_centers"] = tensors.pop("embedding")[1]
-    visible_tokens, _, mask = tensors.pop("block")[:3]
-    tensors["visible_tokens"] = visible_tokens
+    tensors = {name: calls[name][1] for name in stages}
+    tensors["fine_centers"] = calls["embedding"][0][1]
+    tensors["visible_tokens"] = calls["block"][0][0]
     tensors["predicted_groups"] = tensors["predicted_groups"].unflatten(-1, (-1, 3))
-    return PipelineTrace(points, outputs, tensors, _as_pairs(mask, visible_tokens))
+    return PipelineTrace(model, points, (azimuth, elevation), outputs, tensors, _as_pairs(calls["block"][0]))
 
 
 @torch.no_grad()
-def attention_pairs(
-    model: JointMAEForPreTraining,
-    points: Tensor,
-    depth_map: Tensor,
-    view: Tensor,
-    is_local: bool | None = None,
-) -> Tensor:
+def attention_pairs(trace: PipelineTrace, is_local: bool | None = None) -> Tensor:
     """Return which pairs of tokens may attend to each other, with no token hidden.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model; must have a 2D branch.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Clouds in the unit sphere, y up.
-        depth_map (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`):
-            Depth maps of the clouds.
-        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
-            Views of the depth maps.
+        trace ([`PipelineTrace`]):
+            The clouds and their depth maps, from [`trace_pipeline`].
         is_local (`bool`, *optional*):
             Local-aligned or global attention in both directions; by default as configured.
 
     Returns:
         `torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`: **True = may attend**, 3D tokens first,
         queries are rows.
-
-    Raises:
-        ValueError: If the model has no 2D branch.
     """
-    check_2d_branch(model)
-    with attention_setting(model, is_local), _recorded({}, {"block": model.jointmae.layers[0]}) as tensors:
-        model.jointmae(points, depth_map, view)
-    return _as_pairs(tensors["block"][2], tensors["block"][0])
+    encoder = trace.model.jointmae
+    with attention_setting(trace.model, is_local), _recorded({"block": encoder.layers[0]}) as calls:
+        encoder(trace.points.to(encoder.device), trace.outputs.depth_map, trace.outputs.view)
+    return _as_pairs(calls["block"][0])
 
 
 @contextmanager
-def _recorded(taken: dict[str, nn.Module], given: dict[str, nn.Module]) -> Iterator[dict[str, Any]]:
-    """Record outputs of the `taken` modules and positional arguments of the `given` modules by name."""
-    tensors: dict[str, Any] = {}
+def _recorded(modules: dict[str, nn.Module]) -> Iterator[dict[str, tuple[tuple[Any, ...], Any]]]:
+    """Record the positional arguments and the output of modules by name."""
+    calls: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
-    def keep_output(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> None:
-            tensors[name] = output
-
-        return hook
-
-    def keep_arguments(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-            tensors[name] = arguments
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            calls[name] = arguments, output
 
         return hook
 
-    handles = [module.register_forward_hook(keep_output(name)) for name, module in taken.items()]
-    handles += [module.register_forward_pre_hook(keep_arguments(name)) for name, module in given.items()]
+    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
     try:
-        yield tensors
+        yield calls
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _as_pairs(mask: Tensor | None, tokens: Tensor) -> Tensor:
-    """Convert an attention mask, boolean or additive, to bool `(batch_size, num_tokens, num_tokens)`."""
+def _as_pairs(arguments: tuple[Any, ...]) -> Tensor:
+    """Return the attention mask of a block, boolean or additive, as bool `(batch_size, num_tokens, num_tokens)`."""
+    tokens, _, mask = arguments[:3]
     batch_size, num_tokens = tokens.shape[:2]
     if mask is None:
         return torch.ones(batch_size, num_tokens, num_tokens, dtype=torch.bool, device=tokens.device)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from jointmae_hf.model import JointMAEForPreTraining
 
 from .figure_layout import TEXT_COLOR, Array, bare_axes, empty_figure, to_numpy, write_heading
-from .pipeline_trace import check_2d_branch, reconstruct
+from .pipeline_trace import check_2d_branch, reconstruct, shape_arrays
 from .tiles import Shape, depth_tiles, point_tiles, shape_clouds
 
 
@@ -28,26 +27,9 @@ RADIUS, TILE_PIXELS = 0.022, 324
 def reconstructed_shapes(
     model: JointMAEForPreTraining, points: Tensor, seed: int = 0, azimuth: float = 35.0, elevation: float = 20.0
 ) -> list[Shape]:
-    """Reconstruct clouds, see [`reconstruct`]; return the arrays of each for Fig. 5."""
+    """Reconstruct clouds; return the arrays of each for Fig. 5."""
     outputs = reconstruct(model, points, seed, azimuth, elevation)
-    is_hidden = outputs.mask_3d.repeat_interleave(model.config.target_group_size, dim=1)
-    visible_points = [cloud[~hidden] for cloud, hidden in zip(outputs.target_points, is_hidden, strict=True)]
-    if model.config.loss_3d_target == "cloud":  # the points of visible tokens are predicted too
-        is_hidden = torch.ones_like(is_hidden)
-    tensors = {
-        "points": points,
-        "centers": outputs.centers,
-        "visible_points": visible_points,
-        "reconstructed_points": outputs.reconstructed_points,
-        "is_hidden": is_hidden,
-    }
-    if model.config.use_2d_branch:
-        tensors |= {
-            "depth_map": outputs.depth_map[:, 0],
-            "mask_2d": outputs.mask_2d,
-            "reconstructed_pixels": outputs.reconstructed_pixels[:, 0],
-        }
-    return [{name: to_numpy(values[row]) for name, values in tensors.items()} for row in range(len(points))]
+    return [shape_arrays(model, points, outputs, row) for row in range(len(points))]
 
 
 def draw_reconstructions(
@@ -58,27 +40,28 @@ def draw_reconstructions(
     azimuth: float = 35.0,
     elevation: float = 20.0,
 ) -> "Figure":
-    """Draw Fig. 5 for some clouds, points and depth maps seen from the same side.
+    """Reconstruct clouds and draw Fig. 5, points and depth maps seen from the same side.
 
     Args:
         model (`JointMAEForPreTraining`):
-            The model; it needs the 2D branch.
+            The model; must have a 2D branch.
         points (`torch.Tensor` of shape `(num_shapes, num_points, 3)`):
             Clouds in the unit sphere, y up.
         titles (`Sequence[str]`, *optional*):
             Name of each row.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the masks.
+            Seed for the masks.
         azimuth (`float`, *optional*, defaults to 35.0):
             Degrees about the up axis.
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
 
     Returns:
-        `matplotlib.figure.Figure`: The figure.
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
-        ValueError: If the model has no 2D branch.
+        ImportError: If matplotlib is not installed.
+        ValueError: If the model has no 2D branch, or there is not one title per cloud.
     """
     check_2d_branch(model)
     shapes = reconstructed_shapes(model, points, seed, azimuth, elevation)
@@ -94,7 +77,7 @@ def reconstruction_pictures(
     size: int = TILE_PIXELS,
     radius: float = RADIUS,
 ) -> dict[str, np.ndarray]:
-    """Draw the columns of Fig. 5 of one cloud as single pictures.
+    """Reconstruct a cloud and return the columns of Fig. 5 as single pictures.
 
     Args:
         model (`JointMAEForPreTraining`):
@@ -102,19 +85,19 @@ def reconstruction_pictures(
         points (`torch.Tensor` of shape `(num_points, 3)`):
             A cloud in the unit sphere, y up.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the masks.
+            Seed for the masks.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Degrees about the up axis, of the camera and of the depth map.
+            Degrees about the up axis, for the camera and the depth map.
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
         size (`int`, *optional*, defaults to 324):
-            Pixels of a rendered cloud.
+            Size of a rendered cloud in pixels.
         radius (`float`, *optional*, defaults to 0.022):
-            Of the spheres, in units of `points`.
+            Radius of the spheres, in units of `points`.
 
     Returns:
         `dict[str, np.ndarray]`: RGB as uint8: `points`, `centers`, `visible_points` and `reconstruction` of shape
-        `(size, size, 3)`; `depth_map`, `visible_patches` and `reconstructed_depth_map` of the size of the depth map.
+        `(size, size, 3)`; `depth_map`, `visible_patches` and `reconstructed_depth_map` in the size of the depth map.
     """
     (shape,) = reconstructed_shapes(model, points[None], seed, azimuth, elevation)
     names = ["points", "centers", "visible_points", "reconstruction"]
@@ -126,7 +109,7 @@ def reconstruction_pictures(
 
 
 def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed: int = 0) -> list[np.ndarray]:
-    """Reconstruct clouds as rows of coordinates and colours, such as 3D viewers take.
+    """Reconstruct clouds as rows of coordinates and colors, the format of 3D viewers.
 
     Args:
         model (`JointMAEForPreTraining`):
@@ -134,11 +117,11 @@ def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed:
         points (`torch.Tensor` of shape `(num_shapes, num_points, 3)`):
             Clouds in the unit sphere, y up.
         seed (`int`, *optional*, defaults to 0):
-            Seed of the masks.
+            Seed for the masks.
 
     Returns:
-        `list[np.ndarray]`: For each cloud float64 of shape `(num_reconstructed, 6)`: xyz, then red, green and blue as whole
-        numbers from 0 to 255. Given points are grey, predicted ones have the colour of their height in the input.
+        `list[np.ndarray]`: One float64 array of shape `(num_reconstructed, 6)` per cloud: xyz, then red, green and blue
+        as integers from 0 to 255. Given points are gray, predicted points colored by height on the scale of the input.
     """
     clouds = [shape_clouds(shape)[-1] for shape in reconstructed_shapes(model, points, seed)]
     return [np.column_stack([rebuilt, np.rint(255.0 * colors)]) for rebuilt, colors, _ in clouds]
@@ -161,7 +144,7 @@ def reconstruction_figure(
 ) -> "Figure":
     """Draw one row per shape: points, centers, visible points, reconstruction, and the same for the depth map.
 
-    Given points are grey. Colour is the height (y) of a point, or the closeness of a pixel, on the scale of the row's
+    Given points are gray. Colors show the height (y) of a point or the closeness of a pixel, on the scale of the row's
     input. Source: Joint-MAE Fig. 5; the columns of the 2D branch are ours.
 
     Args:
@@ -170,9 +153,9 @@ def reconstruction_figure(
         centers (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, num_groups, 3)`):
             Centers of the 3D tokens.
         visible_points (sequence of `np.ndarray` or `torch.Tensor` of shape `(num_visible_points, 3)`):
-            The visible part of each cloud.
+            Visible points of each cloud.
         reconstructed_points (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, num_reconstructed, 3)`):
-            Predicted and given points together.
+            Predicted and given points.
         is_hidden (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, num_reconstructed)`):
             True for a predicted point, False for a given one.
         depth_map (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, 1, height, width)`):
@@ -180,20 +163,20 @@ def reconstruction_figure(
         mask_2d (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, num_patches)`):
             True for a hidden patch, row by row; `num_patches` is a square number.
         reconstructed_pixels (`np.ndarray` or `torch.Tensor` of shape `(num_shapes, 1, height, width)`):
-            Like `depth_map`; clipped to [0, 1].
+            Reconstruction of `depth_map`.
         titles (sequence of `str`, *optional*):
             One label per row.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Of the camera for the points, in degrees.
+            View of the points, in degrees.
         elevation (`float`, *optional*, defaults to 20.0):
-            Of the camera for the points, in degrees.
+            View of the points, in degrees.
         radius (`float`, *optional*, defaults to 0.022):
-            Of the spheres, in units of `points`.
+            Radius of the spheres, in units of `points`.
         tile_size (`int`, *optional*, defaults to 324):
-            Pixels of a rendered cloud; the default is sharp up to 200 dots per inch.
+            Size of a rendered cloud in pixels; the default is sharp up to 200 dots per inch.
 
     Returns:
-        `matplotlib.figure.Figure`: 12 inches wide, not registered with pyplot. Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: 12 inches wide, not registered with pyplot; see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -260,7 +243,7 @@ def _draw_shapes(
 
 
 def _empty_grid(num_rows: int) -> tuple["Figure", list[list[Any]]]:
-    """Return a figure with headings and one empty axes per tile."""
+    """Create a figure with headings and one empty axes per tile."""
     headings = COLUMNS_3D + COLUMNS_2D
     tile = (FIGURE_WIDTH - ROW_LABEL_WIDTH - BRANCH_GAP - len(headings) * TILE_GAP) / len(headings)
     figure = empty_figure(FIGURE_WIDTH, HEADING_HEIGHT + num_rows * (tile + TILE_GAP))
