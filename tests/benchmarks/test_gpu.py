@@ -83,7 +83,7 @@ def test_backend_that_returns_nan_is_seen(monkeypatch):
 
 def test_own_attention_with_a_fault_stops_the_measurement(monkeypatch):
     monkeypatch.setattr(attention, "relative_error", lambda value, expected: float("nan"))
-    with pytest.raises(RuntimeError, match="the package's attention must be right and finite"):
+    with pytest.raises(RuntimeError, match="the attention of the package must be correct and finite"):
         attention.check_own_attention(torch.device("cpu"))
 
 
