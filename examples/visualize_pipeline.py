@@ -1,6 +1,6 @@
 """Draw figures 2, 3 and 4 of the paper from the tensors of a checkpoint.
 
-    python examples/visualize_pipeline.py                                     # embedded shapes, 2 minutes on 2 CPU cores
+    python examples/visualize_pipeline.py                                   # embedded shapes, 2 minutes on 2 CPU cores
     python examples/visualize_pipeline.py --model outputs/jointmae-quick --index 3
     python examples/visualize_pipeline.py --model org/jointmae-base --cloud chair.ply --up_axis z
 

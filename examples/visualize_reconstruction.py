@@ -1,6 +1,6 @@
 """Draw figure 5 of the paper from any checkpoint and any cloud, with an interactive viewer and attention maps.
 
-    python examples/visualize_reconstruction.py                               # embedded shapes, 2 minutes on 2 CPU cores
+    python examples/visualize_reconstruction.py                             # embedded shapes, 2 minutes on 2 CPU cores
     python examples/visualize_reconstruction.py --model outputs/jointmae-quick --data_dir my_clouds --num_clouds 8
     python examples/visualize_reconstruction.py --model org/jointmae-base --cloud chair.ply table.obj --up_axis z
 

@@ -39,7 +39,7 @@ def class_accuracies(predictions: np.ndarray, labels: np.ndarray) -> dict[int, f
             True class indices.
 
     Returns:
-        `dict[int, float]`: Class index to the fraction of its samples that are predicted correctly, in ascending order.
+        `dict[int, float]`: Class index to the fraction of correctly predicted samples, in ascending order.
 
     Raises:
         ValueError: If the shapes differ, are not one-dimensional or hold no sample.

@@ -42,12 +42,12 @@ def loss_terms(trace: PipelineTrace, row: int = 0) -> dict[str, np.ndarray]:
             Index of the cloud in the batch.
 
     Returns:
-        `dict[str, np.ndarray]`: For L_3D, `predicted_points` and `target_points` `(num_hidden, group_size, 3)` in world
-        coordinates, of hidden groups or of whole clouds, as the loss compares; `predicted_errors` and `target_errors`
-        `(num_hidden, group_size)`, squared distances to the nearest point on the other side, whose means add up to L_3D.
-        For L_2D, `predicted_map`, `target_map` and `map_errors` `(image_size, image_size)`, NaN in visible patches. For
-        L_3D-2D, `predicted_views`, `target_views` and `view_errors` `(num_views, image_size, image_size)`. The means of
-        `map_errors` and `view_errors` are the losses.
+        `dict[str, np.ndarray]`: For L_3D, `predicted_points` and `target_points` `(num_hidden, group_size, 3)` in
+        world coordinates, of hidden groups or of whole clouds, as the loss compares; `predicted_errors` and
+        `target_errors` `(num_hidden, group_size)`, squared distances to the nearest point on the other side, whose
+        means add up to L_3D. For L_2D, `predicted_map`, `target_map` and `map_errors` `(image_size, image_size)`, NaN
+        in visible patches. For L_3D-2D, `predicted_views`, `target_views` and `view_errors` `(num_views, image_size,
+        image_size)`. The means of `map_errors` and `view_errors` are the losses.
     """
     model, outputs, config = trace.model, trace.outputs, trace.model.config
     hidden_patches = to_numpy(outputs.mask_2d[row])

@@ -120,8 +120,9 @@ def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed:
             Seed for the masks.
 
     Returns:
-        `list[np.ndarray]`: One float64 array of shape `(num_reconstructed, 6)` per cloud: xyz, then red, green and blue
-        as integers from 0 to 255. Given points are gray, predicted points colored by height on the scale of the input.
+        `list[np.ndarray]`: One float64 array of shape `(num_reconstructed, 6)` per cloud: xyz, then red, green and
+        blue as integers from 0 to 255. Given points are gray, predicted points colored by height, on the scale of the
+        input.
     """
     clouds = [shape_clouds(shape)[-1] for shape in reconstructed_shapes(model, points, seed)]
     return [np.column_stack([rebuilt, np.rint(255.0 * colors)]) for rebuilt, colors, _ in clouds]

@@ -15,9 +15,9 @@ TILE_COLOR, HIDDEN_PATCH_COLOR = (0.965, 0.97, 0.975), (0.89, 0.90, 0.915)
 
 Shape = dict[str, np.ndarray]
 """What Fig. 5 shows of one cloud: `points` `(num_points, 3)`, `centers` `(num_groups, 3)`, `visible_points`
-`(num_visible_points, 3)`, `reconstructed_points` `(num_reconstructed, 3)` and `is_hidden` `(num_reconstructed,)`, True =
-predicted; with a 2D branch, `depth_map` and `reconstructed_pixels` `(height, width)`, closeness with background 0, and
-`mask_2d` `(num_patches,)`, True = hidden."""
+`(num_visible_points, 3)`, `reconstructed_points` `(num_reconstructed, 3)` and `is_hidden` `(num_reconstructed,)`, True
+= predicted; with a 2D branch, `depth_map` and `reconstructed_pixels` `(height, width)`, closeness with background 0,
+and `mask_2d` `(num_patches,)`, True = hidden."""
 
 SphereCloud = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Positions `(num_points, 3)`, RGB `(num_points, 3)` and relative radii `(num_points,)`."""
