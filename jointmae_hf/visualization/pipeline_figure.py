@@ -162,10 +162,8 @@ def _draw_panel(figure: "Figure", panel: Panel, left: float, top: float) -> None
     if isinstance(content, list):
         _draw_tokens(figure, content, left, top)
         return
-    style = TOKEN_STYLE if content.ndim == 2 else {"interpolation": "nearest"}
-    if content.shape[0] == TILE_PIXELS:
-        style = {"interpolation": "antialiased"}
-    draw_tile(figure, content, left, top, TILE, **style)
+    style = {"interpolation": "antialiased" if len(content) == TILE_PIXELS else "nearest"}
+    draw_tile(figure, content, left, top, TILE, **(TOKEN_STYLE if content.ndim == 2 else style))
 
 
 def _draw_tokens(figure: "Figure", blocks: list[np.ndarray], left: float, top: float) -> None:

@@ -1,4 +1,4 @@
-"""Every benchmark at a tiny size: it runs, measures what it says, and writes it."""
+"""Every benchmark at a tiny size: it runs, measures and writes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Splits that several tests draw clouds from."""
+"""A dataset shared by several tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of the extraction of features and of the clouds for it."""
+"""Features, and the clouds that they are extracted from."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from jointmae_hf.evaluation import POOLINGS, LeadingPoints, extract_features, sa
 
 
 class TinyModel(nn.Module):
-    """Tokens are a linear map of points; dropout tells training from evaluation."""
+    """Model with linear tokens; dropout reveals the training mode."""
 
     def __init__(self) -> None:
         super().__init__()

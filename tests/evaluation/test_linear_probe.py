@@ -1,4 +1,4 @@
-"""Tests of the linear SVM."""
+"""The linear SVM and the probe of an encoder."""
 
 import sys
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from jointmae_hf.evaluation import C_GRID, linear_svm, probe_encoder, sample_clo
 
 
 class ExtentEncoder(torch.nn.Module):
-    """Stand-in whose features are the extents along the axes: enough to tell a laptop from a bottle."""
+    """Encoder whose features are the extents along the axes: enough to tell a laptop from a bottle."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Metrics against cases computed by hand and scikit-learn."""
+"""Metrics, compared with hand-computed cases and scikit-learn."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of the results file."""
+"""The results file and the facts of a run."""
 
 import importlib
 import json

@@ -4,7 +4,7 @@ import pytest
 
 from jointmae_hf.evaluation import Result, write_results
 from jointmae_hf.evaluation.__main__ import main
-from jointmae_hf.evaluation.paper_numbers import PAPER_NUMBERS, paper_number
+from jointmae_hf.evaluation.paper_numbers import PAPER_NUMBERS
 from jointmae_hf.evaluation.tables import PAPER_COLUMNS, merge_seeds, paper_value, render_results
 
 
@@ -50,11 +50,6 @@ def test_paper_value_is_none_where_the_paper_measured_something_else(change):
 def test_every_paper_column_has_a_result_of_ours():
     columns = {(number.table, number.column) for number in PAPER_NUMBERS if number.table <= 5}
     assert columns == set(PAPER_COLUMNS)
-
-
-def test_paper_number_refuses_a_table_that_does_not_exist():
-    with pytest.raises(ValueError, match="`table` must be one of the paper's, 1 to 8, got 9"):
-        paper_number(9, "Joint-MAE", "")
 
 
 def test_render_results_tells_the_improvement_over_a_baseline():

@@ -1,4 +1,4 @@
-"""Voting: views drawn by counter, logits averaged once."""
+"""Voting: reproducible views, averaged logits."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 
 
 class Recorder(torch.nn.Module):
-    """A classifier whose logits are the mean coordinates; keeps what it was given."""
+    """Classifier that returns the mean coordinates and records its inputs."""
 
     def __init__(self):
         super().__init__()
