@@ -1,1 +1,1 @@
-"""Measurements of speed; `python -m benchmarks` runs all of them, `python -m benchmarks.bm_data_loading` one."""
+"""Benchmarks: `python -m benchmarks` runs all of them, `python -m benchmarks.bm_data_loading` a single one."""

@@ -1,4 +1,4 @@
-"""Run all benchmarks with their default sizes: `python -m benchmarks`, those for a GPU by `python -m benchmarks gpu`."""
+"""Run all benchmarks at their default sizes: `python -m benchmarks`, or `python -m benchmarks gpu` for a GPU."""
 
 import argparse
 import importlib
@@ -19,21 +19,16 @@ BENCHMARKS = (
     "bm_data_loading",
     "numerics",
 )
-"""Modules in the order in which they run; imported then, because loading data needs more packages than a GPU's do."""
+"""Modules in the order in which they run; imported late, as some need more packages than those for a GPU."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one after the other; `gpu` as the first argument runs those of `benchmarks.gpu` instead.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Run all benchmarks one after the other, or those of `benchmarks.gpu` if the first argument is `gpu`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["gpu"]:
         sys.exit(runner.main(given[1:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder of the JSON files")
+    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder for the JSON files")
     options = parser.parse_args(given)
     for name in BENCHMARKS:
         importlib.import_module(f"benchmarks.{name}").main(["--output_dir", options.output_dir])

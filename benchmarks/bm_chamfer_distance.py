@@ -1,4 +1,4 @@
-"""Chamfer distance of whole clouds and of groups, forward and backward, against the form through `torch.cdist`.
+"""Chamfer distance of whole clouds and of groups, forward and backward, compared with `torch.cdist`.
 
 python -m benchmarks.bm_chamfer_distance
 """
@@ -17,7 +17,7 @@ from .measurement import Measurement, measure_in_turns, run_benchmark
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the benchmark: a few whole clouds, or the groups of a batch of 32 clouds with 48 hidden tokens."""
+    """Sizes of the benchmark: a few whole clouds, and the groups of 32 clouds with 48 hidden tokens each."""
 
     num_clouds: int = 4
     num_points: int = 2048
@@ -27,28 +27,20 @@ class Sizes:
 
 
 def chamfer_by_cdist(source: Tensor, target: Tensor) -> Tensor:
-    """Chamfer distance with a gradient through all pairs."""
+    """Compute the Chamfer distance with a gradient through all pairs."""
     distance = torch.cdist(source, target).square()
     return distance.amin(dim=2).mean(dim=1) + distance.amin(dim=1).mean(dim=1)
 
 
 def step(distance: Callable[[Tensor, Tensor], Tensor], source: Tensor, target: Tensor) -> int:
-    """Forward and backward once; return the number of sets."""
+    """Run forward and backward once; return the number of sets."""
     source = source.clone().requires_grad_()
     distance(source, target).sum().backward()
     return len(source)
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: Whole clouds by `torch.cdist` first. Ratios of groups are to groups by `torch.cdist`.
-    """
+    """Measure whole clouds, then groups, each by `torch.cdist` first."""
     clouds = make_clouds(2 * sizes.num_clouds, sizes.num_points)
     generator = torch.Generator().manual_seed(0)
     groups = 0.1 * torch.randn(2 * sizes.num_groups, sizes.group_size, 3, generator=generator)
@@ -65,12 +57,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("chamfer_distance", Sizes(), measure, __doc__, arguments)
 
 

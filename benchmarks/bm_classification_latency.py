@@ -1,4 +1,4 @@
-"""Latency of one cloud through the classifier, beside a plain ViT of transformers of the same depth, width and tokens.
+"""Latency of the classifier on one cloud, compared with a ViT of transformers of the same depth, width and tokens.
 
 python -m benchmarks.bm_classification_latency
 """
@@ -26,13 +26,13 @@ class Sizes:
 
 
 def build_classifier(sizes: Sizes) -> JointMAEForPointCloudClassification:
-    """The default model with 40 classes."""
+    """Build the default model with 40 classes."""
     config = JointMAEConfig(num_points=sizes.num_points, num_hidden_layers=sizes.num_layers, num_labels=40)
     return JointMAEForPointCloudClassification(config).eval()
 
 
 def build_vit(sizes: Sizes) -> ViTForImageClassification:
-    """A ViT with 64 patches and a class token, of the width and depth of the default model."""
+    """Build a ViT with 64 patches and a class token, as wide and deep as the default model."""
     width = JointMAEConfig().hidden_size
     config = ViTConfig(
         hidden_size=width,
@@ -47,7 +47,7 @@ def build_vit(sizes: Sizes) -> ViTForImageClassification:
 
 
 def call(model: Callable[..., object], inputs: torch.Tensor, num_calls: int) -> int:
-    """Call a model several times; return how often."""
+    """Call a model several times; return the number of calls."""
     with torch.inference_mode():
         for _ in range(num_calls):
             model(inputs)
@@ -55,15 +55,7 @@ def call(model: Callable[..., object], inputs: torch.Tensor, num_calls: int) -> 
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: The eager ViT first.
-    """
+    """Measure all candidates, the eager ViT first."""
     points, image = make_clouds(1, sizes.num_points), torch.rand(1, 3, 32, 32)
     classifier, vit = build_classifier(sizes), build_vit(sizes)
     models = {
@@ -80,12 +72,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("classification_latency", Sizes(), measure, __doc__, arguments)
 
 

@@ -1,9 +1,9 @@
-"""Samples per second from Arrow and Parquet through the collator, against batches of memory-mapped numpy.
+"""Samples per second from Arrow and Parquet through the collator, compared with memory-mapped numpy batches.
 
     python -m benchmarks.bm_data_loading
 
-Every candidate gives the same batches: points, labels and index of clouds in random order, in one process. The files are
-in the page cache. A stream is read in the order of its file and not shuffled.
+All candidates return the same batches: points, labels and index of clouds in random order, in one process. The files
+are in the page cache. The stream is read in file order, without shuffling.
 """
 
 import tempfile
@@ -34,7 +34,7 @@ class Sizes:
 
 
 class MemoryMappedClouds(torch.utils.data.Dataset):
-    """The reference: rows of one memory-mapped array, gathered by numpy."""
+    """Reference: rows of one memory-mapped array, gathered by numpy."""
 
     def __init__(self, path: Path, labels: np.ndarray) -> None:
         self.points, self.labels = np.load(path, mmap_mode="r"), labels
@@ -52,12 +52,12 @@ class MemoryMappedClouds(torch.utils.data.Dataset):
 
 
 def to_tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Collate what is a batch already."""
+    """Convert a batch of arrays to tensors."""
     return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
 def consume(batches: Iterable[dict[str, Any]]) -> int:
-    """Go through all batches; return the number of samples."""
+    """Iterate over all batches; return the number of samples."""
     return sum(len(batch["points"]) for batch in batches)
 
 
@@ -78,15 +78,7 @@ def write_datasets(folder: Path, sizes: Sizes) -> tuple[datasets.Dataset, Path, 
 
 
 def run(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: The reference first.
-    """
+    """Measure all candidates, the memory map first."""
     order = np.random.default_rng(0).permutation(sizes.num_clouds).tolist()
 
     def loader(dataset: torch.utils.data.Dataset, collate: Callable[[Any], dict[str, torch.Tensor]]) -> Any:
@@ -95,7 +87,7 @@ def run(sizes: Sizes) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         arrow, parquet, reference = write_datasets(folder, sizes)
-        # The other candidates have points and labels alone as well.
+        # The other candidates read only points and labels too.
         columns = {"split": "train", "columns": ["points", "label"]}
         cached = datasets.load_dataset(str(parquet), cache_dir=str(folder / "hub"), **columns)
         stream = datasets.load_dataset(str(parquet), streaming=True, **columns)
@@ -110,12 +102,7 @@ def run(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     datasets.disable_progress_bars()
     run_benchmark("data_loading", Sizes(), run, __doc__, arguments)
 

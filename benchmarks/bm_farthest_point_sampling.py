@@ -1,8 +1,8 @@
-"""Farthest point sampling against the loop of the textbook.
+"""Farthest point sampling, compared with the textbook loop.
 
     python -m benchmarks.bm_farthest_point_sampling
 
-Before the clock starts, the picks of all candidates are compared with those of float64.
+Before timing, the picks of all candidates are compared with float64.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Sizes:
 
 
 def sample_by_the_textbook(points: Tensor, num_samples: int) -> Tensor:
-    """PointNet++'s algorithm as it is usually written in PyTorch, from the first point."""
+    """Sample as PointNet++ is usually written in PyTorch, starting at the first point."""
     batch_size, num_points, _ = points.shape
     device = points.device
     indices = torch.zeros(batch_size, num_samples, dtype=torch.long, device=device)
@@ -46,24 +46,13 @@ def sample_by_the_textbook(points: Tensor, num_samples: int) -> Tensor:
 
 
 def sample_both_scales_apart(points: Tensor, num_samples: int, start: Tensor) -> Tensor:
-    """Both scales as peers sample them: the coarse one anew among the fine centres."""
+    """Sample both scales as peers do, the coarse one again from the fine centers."""
     indices = farthest_point_sample(points, num_samples, start)
     return farthest_point_sample(gather_points(points, indices), num_samples // 4, torch.zeros_like(start))
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: The textbook's loop first.
-
-    Raises:
-        RuntimeError: If a candidate picks other points than float64 does.
-    """
+    """Measure all candidates, the textbook loop first; raise if one picks other points than float64."""
     points = make_clouds(sizes.batch_size, sizes.num_points)
     start = torch.zeros(sizes.batch_size, dtype=torch.long)
     expected = farthest_point_sample(points.double(), sizes.num_samples, start)
@@ -82,12 +71,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("farthest_point_sampling", Sizes(), measure, __doc__, arguments)
 
 

@@ -1,9 +1,9 @@
-"""Nearest neighbours of the fine centres, exact and without a matrix product, against forms with one.
+"""Nearest neighbors of the fine centers: exact without a matrix product, compared with forms that use one.
 
     python -m benchmarks.bm_neighbors
 
-`torch.cdist` and the expanded form `|q|^2 - 2 q.p + |p|^2` go through a matrix product, which TF32 and autocast make
-coarse; `docs/performance.md` tells what that costs in neighbours.
+`torch.cdist` and the expanded form `|q|^2 - 2 q.p + |p|^2` use a matrix product, which loses precision under TF32 and
+autocast; `docs/performance.md` shows how many neighbors change.
 """
 
 from collections.abc import Sequence
@@ -31,32 +31,24 @@ class Sizes:
 
 
 def by_cdist(queries: Tensor, points: Tensor, num_neighbors: int) -> Tensor:
-    """Neighbours by `torch.cdist`, whose large inputs go through a matrix product."""
+    """Find neighbors by `torch.cdist`, which uses a matrix product for large inputs."""
     return torch.cdist(queries, points).topk(num_neighbors, largest=False).indices
 
 
 def by_exact_cdist(queries: Tensor, points: Tensor, num_neighbors: int) -> Tensor:
-    """Neighbours by `torch.cdist` without a matrix product."""
+    """Find neighbors by `torch.cdist` without a matrix product."""
     distance = torch.cdist(queries, points, compute_mode="donot_use_mm_for_euclid_dist")
     return distance.topk(num_neighbors, largest=False).indices
 
 
 def by_expanded_form(queries: Tensor, points: Tensor, num_neighbors: int) -> Tensor:
-    """Neighbours by `|p|^2 - 2 q.p`, which orders points as distances do."""
+    """Find neighbors by `|p|^2 - 2 q.p`, which orders points as distances do."""
     distance = torch.baddbmm(points.square().sum(dim=-1)[:, None], queries, points.mT, alpha=-2)
     return distance.topk(num_neighbors, largest=False).indices
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: `torch.cdist` first.
-    """
+    """Measure all candidates, `torch.cdist` first."""
     points = make_clouds(sizes.batch_size, sizes.num_points)
     queries = gather_points(points, farthest_point_sample(points, sizes.num_queries))
     compiled = torch.compile(k_nearest_neighbors, dynamic=False)
@@ -75,12 +67,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("neighbors", Sizes(), measure, __doc__, arguments)
 
 

@@ -28,22 +28,14 @@ class Sizes:
 
 
 def step(render: Callable[..., Tensor], points: Tensor, views: Tensor) -> int:
-    """Forward and backward once; return the number of clouds."""
+    """Run forward and backward once; return the number of clouds."""
     points = points.clone().requires_grad_()
     render(points, views).square().mean().backward()
     return len(points)
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: The soft projection in eager mode first.
-    """
+    """Measure all candidates, the eager soft projection first."""
     points = make_clouds(sizes.batch_size, sizes.num_points)
     noise = torch.rand(sizes.batch_size, 2, generator=torch.Generator().manual_seed(0))
     views = rotate_views(sample_views(noise, 2.0, 45.0), sizes.num_views)
@@ -62,12 +54,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("projection", Sizes(), measure, __doc__, arguments)
 
 

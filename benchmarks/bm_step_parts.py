@@ -1,9 +1,9 @@
-"""The parts of a pre-training step, each forward and backward against its own matrix products and convolutions.
+"""Parts of a pre-training step, forward and backward, compared with their matrix products and convolutions.
 
     python -m benchmarks.bm_step_parts
 
-A part is run alone on the inputs that it has in a step. Rates are clouds per second of that part; the ratio tells how near
-it comes to its products, where it has any. In eager mode.
+Each part runs alone in eager mode on its inputs from a step. Rates are clouds per second of that part; the ratio shows
+how close a part comes to its matrix products, if it has any.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,19 +24,7 @@ from .measurement import Measurement, measure_in_turns, run_benchmark, wait_for
 
 
 def inputs_of_modules(model: JointMAEForPreTraining, points: Tensor, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Positional and keyword arguments of each call of some modules in one forward pass.
-
-    Args:
-        model (`JointMAEForPreTraining`):
-            The model.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Its input.
-        names (`Sequence[str]`):
-            Modules.
-
-    Returns:
-        `dict[str, list[Any]]`: Name to pairs of positional and keyword arguments, cut off the graph.
-    """
+    """Return the positional and keyword arguments of each call of some modules in one forward pass, detached."""
     calls: dict[str, list[Any]] = {name: [] for name in names}
 
     def keep(name: str) -> Callable[..., None]:
@@ -54,7 +42,7 @@ def inputs_of_modules(model: JointMAEForPreTraining, points: Tensor, names: Sequ
 
 
 def forward_backward(module: Callable[..., Any], calls: Sequence[Any], count: int, device: torch.device) -> int:
-    """All calls of a part with a gradient for floating inputs that a network computed; return the number of clouds."""
+    """Run all calls of a part with gradients for computed inputs; return the number of clouds."""
     for args, kwargs in calls:
         args, kwargs = tree_map_only(Tensor, _with_gradient, (args, kwargs))
         with precision(device):
@@ -66,23 +54,13 @@ def forward_backward(module: Callable[..., Any], calls: Sequence[Any], count: in
 
 
 def _with_gradient(value: Tensor) -> Tensor:
-    """The tensor as a leaf; coordinates of clouds and whole numbers carry no gradient."""
+    """Return the tensor as a leaf; coordinates and integers need no gradient."""
     needs_gradient = value.is_floating_point() and value.ndim == 3 and value.shape[-1] > 4
     return value.detach().requires_grad_(needs_gradient)
 
 
 def parts_of(model: JointMAEForPreTraining, points: Tensor) -> dict[str, Callable[[], int]]:
-    """One function for each part of a step.
-
-    Args:
-        model (`JointMAEForPreTraining`):
-            The model.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            A batch.
-
-    Returns:
-        `dict[str, Callable[[], int]]`: Name to a function that runs the part and returns the number of clouds.
-    """
+    """Return one function per part of a step; each runs the part and returns the number of clouds."""
     config, count, device = model.config, len(points), points.device
     layers = [f"jointmae.layers.{row}" for row in range(config.num_hidden_layers)]
     modules = {
@@ -128,15 +106,7 @@ def parts_of(model: JointMAEForPreTraining, points: Tensor) -> dict[str, Callabl
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all parts.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: Each part behind its products, where it has any.
-    """
+    """Measure all parts, each after its own products if it has any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, _, points = build(sizes, device)
     model.set_attn_implementation("eager")
@@ -153,12 +123,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("step_parts", Sizes(), measure, __doc__, arguments)
 
 

@@ -1,9 +1,9 @@
-"""A pre-training step of the default model, eager and compiled, against its matrix products and convolutions alone.
+"""A pre-training step of the default model, eager and compiled, compared with its matrix products alone.
 
     python -m benchmarks.bm_training_step
 
-A step is forward, backward and AdamW, in float32 on CPU and in bfloat16 autocast on CUDA. The floor replays the
-products of one eager step at the same shapes. Takes about 5 minutes on 2 CPU cores, half of it for compilation.
+A step is forward, backward and AdamW, in float32 on CPU and in bfloat16 autocast on CUDA. The floor replays the matrix
+products and convolutions of one eager step. Takes about 5 minutes on 2 CPU cores, half of it for compilation.
 """
 
 import functools
@@ -26,7 +26,7 @@ from .operator_shares import operator_shares
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the benchmark; `num_layers` and `image_size` make it small for tests."""
+    """Sizes of the benchmark; tests use small values of `num_layers` and `image_size`."""
 
     batch_size: int = 8
     num_points: int = 2048
@@ -36,12 +36,12 @@ class Sizes:
 
 
 def precision(device: torch.device) -> AbstractContextManager:
-    """What a step runs in."""
+    """Return the autocast context of a step."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: torch.Tensor) -> int:
-    """One step; return the number of clouds."""
+    """Run one step; return the number of clouds."""
     with precision(points.device):
         loss = model(points).loss
     loss.backward()
@@ -52,7 +52,7 @@ def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: to
 
 
 def build(sizes: Sizes, device: torch.device) -> tuple[JointMAEForPreTraining, torch.optim.Optimizer, torch.Tensor]:
-    """Model in training mode, optimizer and a batch."""
+    """Build the model in training mode, its optimizer and a batch."""
     disable_malloc_trim()  # as the scripts do
     torch.manual_seed(0)
     scale = {"num_points": sizes.num_points, "image_size": sizes.image_size, "num_hidden_layers": sizes.num_layers}
@@ -62,7 +62,7 @@ def build(sizes: Sizes, device: torch.device) -> tuple[JointMAEForPreTraining, t
 
 
 def record_products(model: JointMAEForPreTraining, points: torch.Tensor) -> MatrixProducts:
-    """Matrix products of one step whose attention consists of them too."""
+    """Record the matrix products of one step, with eager attention, which consists of them too."""
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
     with MatrixProducts() as products, precision(points.device):
@@ -73,7 +73,7 @@ def record_products(model: JointMAEForPreTraining, points: torch.Tensor) -> Matr
 
 
 def count_compilations(step: Callable[[], int], num_steps: int = 3) -> int:
-    """Compilations that further steps cause, each with masks and views of its own."""
+    """Count the compilations during further steps, each with its own masks and views."""
     torch._dynamo.utils.counters.clear()
     for _ in range(num_steps):
         step()
@@ -81,18 +81,7 @@ def count_compilations(step: Callable[[], int], num_steps: int = 3) -> int:
 
 
 def measure(sizes: Sizes) -> list[Measurement]:
-    """Measure all candidates, and print the share of each kind of operator in the eager step.
-
-    Args:
-        sizes (`Sizes`):
-            Sizes of the benchmark.
-
-    Returns:
-        `list[Measurement]`: The floor first.
-
-    Raises:
-        RuntimeError: If the compiled step is compiled again after its first calls.
-    """
+    """Measure all candidates, the floor first; print operator shares, raise if the compiled step recompiles."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, optimizer, points = build(sizes, device)
     products = record_products(model, points)
@@ -115,12 +104,7 @@ def measure(sizes: Sizes) -> list[Measurement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     run_benchmark("training_step", Sizes(), measure, __doc__, arguments)
 
 

@@ -1,4 +1,4 @@
-"""Clouds that benchmarks measure on: uniform samples of procedural surfaces in the unit sphere."""
+"""Clouds for all benchmarks: uniform samples of procedural surfaces in the unit sphere."""
 
 import numpy as np
 import torch
@@ -8,17 +8,7 @@ from jointmae_hf.data import generate_shape
 
 
 def make_clouds(num_clouds: int, num_points: int) -> Tensor:
-    """Generate clouds.
-
-    Args:
-        num_clouds (`int`):
-            Clouds; from the ninth on they repeat with their points in another order.
-        num_points (`int`):
-            Points of each.
-
-    Returns:
-        `torch.Tensor` of shape `(num_clouds, num_points, 3)`: float32.
-    """
+    """Return float32 clouds `(num_clouds, num_points, 3)` of 8 shapes, which repeat with permuted points."""
     generator = np.random.default_rng(0)
     shapes = [generate_shape(0, "train", index, num_points=num_points).points for index in range(min(num_clouds, 8))]
     clouds = [shapes[index % 8][generator.permutation(num_points)] for index in range(num_clouds)]

@@ -1,4 +1,4 @@
-"""The floor of a training step: its matrix products and convolutions alone, at the same shapes and in the same order."""
+"""Floor of a training step: its matrix products and convolutions alone, with the same shapes and order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,11 +21,11 @@ MATRIX_PRODUCTS = frozenset(
         aten.convolution_backward.default,
     }
 )
-"""Operators that make up the floor; eager attention consists of `bmm`."""
+"""Operators of the floor; eager attention consists of `bmm`."""
 
 
 class MatrixProducts(TorchDispatchMode):
-    """Record the matrix products and convolutions of what runs inside, and run them again alone.
+    """Record the matrix products and convolutions inside a `with` block, and replay them alone.
 
     Example:
         >>> with MatrixProducts() as products:
@@ -44,7 +44,7 @@ class MatrixProducts(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operator; keep a call with tensors of the same shapes, strides and dtypes if it is on the list."""
+        """Run an operator; record its layout if it is a matrix product."""
         result = func(*args, **(kwargs or {}))
         if func in MATRIX_PRODUCTS:
             self._calls.append((func, tree_map_only(Tensor, self._like, args), dict(kwargs or {})))
@@ -53,18 +53,14 @@ class MatrixProducts(TorchDispatchMode):
         return result
 
     def run(self) -> int:
-        """Run what was recorded.
-
-        Returns:
-            `int`: Number of calls.
-        """
+        """Run the recorded calls on random data; return their number."""
         with torch.no_grad():
             for func, args, kwargs in self._calls:
                 func(*args, **kwargs)
         return len(self._calls)
 
     def _like(self, tensor: Tensor) -> Tensor:
-        """A tensor of the same layout; calls share it, so that the floor needs little memory."""
+        """Return a tensor of the same layout; calls share it, so that the replay needs little memory."""
         key = (tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
         if key not in self._tensors:
             size = 1 + sum((length - 1) * stride for length, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -75,11 +71,11 @@ class MatrixProducts(TorchDispatchMode):
 
 
 def _num_flops(func: Any, args: tuple[Any, ...], result: Any) -> int:
-    """Floating point operations of one call, by the formulas of torch's own counter."""
+    """Return the floating-point operations of one call, by the formulas of torch's own counter."""
     formula = flop_registry[func.overloadpacket]
     return int(formula(*args, out_val=result))
 
 
 def _num_bytes(values: Any) -> int:
-    """Bytes of all tensors: what a call reads and writes at least."""
+    """Return the bytes of all tensors, the least that a call reads and writes."""
     return sum(value.numel() * value.element_size() for value in tree_leaves(values) if isinstance(value, Tensor))

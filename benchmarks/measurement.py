@@ -1,4 +1,4 @@
-"""Comparing rates on a machine that is never quiet: in turns, as ratios within a round, medians with their spread."""
+"""Compare rates on a noisy machine: candidates run in turns; report ratios within a round, medians and spread."""
 
 import argparse
 import json
@@ -12,21 +12,22 @@ from typing import Any
 import torch
 
 from jointmae_hf.evaluation import collect_run_facts
+from jointmae_hf.evaluation.results import write_json
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Rates of one candidate over all rounds.
+    """Hold the rates of one candidate over all rounds.
 
     Args:
         name (`str`):
-            The candidate.
+            Name of the candidate.
         unit (`str`):
-            Unit of its rates, such as `"samples/s"`.
+            Unit of the rates, such as `"samples/s"`.
         rates (`list[float]`):
-            One for each round.
+            One rate per round.
         ratios (`list[float]`):
-            Rate in proportion to that of the reference in the same round.
+            Rates relative to the reference in the same round.
     """
 
     name: str
@@ -35,25 +36,25 @@ class Measurement:
     ratios: list[float]
 
     def cells(self) -> list[str]:
-        """Row of the table: name, median rate, median ratio, least and largest ratio."""
+        """Return a row of the table: name, median rate, median ratio, minimum and maximum ratio."""
         spread = f"{min(self.ratios):.2f} to {max(self.ratios):.2f}"
         return [self.name, f"{statistics.median(self.rates):,.0f}", f"{statistics.median(self.ratios):.2f}", spread]
 
 
 def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num_rounds: int = 7) -> list[Measurement]:
-    """Run all candidates in each round, after one round that is not counted.
+    """Run all candidates in each round, after one warm-up round.
 
     Args:
         candidates (`Mapping[str, Callable[[], int]]`):
-            Each does its work once and returns how many units it did. The first is the reference of the ratios.
+            Functions that do their work once and return the number of units. The first is the reference.
         unit (`str`):
             Unit of the rates.
         num_rounds (`int`, *optional*, defaults to 7):
-            Rounds that are counted. Each starts with the next candidate, so that none is run twice in succession, which
-            would find its data in the processor's cache.
+            Counted rounds. Each starts with the next candidate, so that none runs twice in a row, which would find its
+            data in the cache of the processor.
 
     Returns:
-        `list[Measurement]`: One for each candidate.
+        `list[Measurement]`: One per candidate.
 
     Raises:
         ValueError: If `num_rounds` is not positive.
@@ -76,12 +77,7 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until all work of a device is done: CUDA returns before.
-
-    Args:
-        device (`torch.device`):
-            The device.
-    """
+    """Wait until all work of a device is done; CUDA calls return earlier."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -89,21 +85,7 @@ def wait_for(device: torch.device) -> None:
 def repeat_calls(
     function: Callable[[], Any], device: torch.device, units_per_call: int, num_calls: int
 ) -> Callable[[], int]:
-    """Make a candidate of [`measure_in_turns`] that calls a function several times and waits once.
-
-    Args:
-        function (`Callable[[], Any]`):
-            Does its work, perhaps without waiting for the device.
-        device (`torch.device`):
-            Where it works.
-        units_per_call (`int`):
-            Such as the clouds of a batch.
-        num_calls (`int`):
-            Calls for each measurement, so that the wait does not count.
-
-    Returns:
-        `Callable[[], int]`: The candidate.
-    """
+    """Return a candidate of [`measure_in_turns`] that calls a function several times and waits for the device once."""
 
     def candidate() -> int:
         for _ in range(num_calls):
@@ -115,15 +97,7 @@ def repeat_calls(
 
 
 def format_table(measurements: Sequence[Measurement]) -> str:
-    """Write measurements as a Markdown table.
-
-    Args:
-        measurements (`Sequence[Measurement]`):
-            The first is the reference.
-
-    Returns:
-        `str`: Lines of the table.
-    """
+    """Format measurements as a Markdown table; the first one is the reference."""
     head = ["", measurements[0].unit, "ratio", "spread"]
     rows = [head, ["---"] * len(head), *(measurement.cells() for measurement in measurements)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -132,21 +106,7 @@ def format_table(measurements: Sequence[Measurement]) -> str:
 def report(
     subject: str, settings: Mapping[str, Any], measurements: Sequence[Measurement], output_dir: str | Path
 ) -> Path:
-    """Print measurements, and write them with versions and hardware to `{subject}.json`.
-
-    Args:
-        subject (`str`):
-            What was measured.
-        settings (`Mapping[str, Any]`):
-            Sizes of the benchmark.
-        measurements (`Sequence[Measurement]`):
-            The first is the reference.
-        output_dir (`str` or `pathlib.Path`):
-            Folder of the file; made if needed.
-
-    Returns:
-        `pathlib.Path`: The file.
-    """
+    """Print measurements, and write them with versions and hardware to `{subject}.json`."""
     facts = collect_run_facts()
     hardware = facts["hardware"]
     print(f"{subject}: {json.dumps(dict(settings))}, {hardware['cpu']}, {hardware['num_cores']} cores")
@@ -159,7 +119,7 @@ def report(
     }
     path = Path(output_dir, f"{subject}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, content)
     return path
 
 
@@ -170,24 +130,11 @@ def run_benchmark(
     description: str | None,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Read sizes from the command line, measure, print and write.
-
-    Args:
-        subject (`str`):
-            What is measured.
-        sizes (dataclass of `int` fields):
-            Sizes by default; each becomes a flag.
-        measure (`Callable[[Any], list[Measurement]]`):
-            Measures all candidates at the given sizes.
-        description (`str`, *optional*):
-            For `--help`.
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Read sizes from the command line, one flag per field of `sizes`; measure, print and write."""
     parser = argparse.ArgumentParser(description=description)
     for name, value in asdict(sizes).items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder of the JSON file")
+    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder for the JSON file")
     options = vars(parser.parse_args(arguments))
     output_dir = options.pop("output_dir")
     report(subject, options, measure(type(sizes)(**options)), output_dir)

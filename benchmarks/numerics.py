@@ -1,13 +1,12 @@
-"""Point operations in low precision against float64: what autocast, TF32 and bfloat16 coordinates change.
+"""Precision of point operations compared with float64: effects of autocast, TF32 and bfloat16 coordinates.
 
     python -m benchmarks.numerics
 
-Indices: share that equals that of float64. Values: largest error in proportion to the largest value. TF32 exists on CUDA
-alone; elsewhere its column is left out. Coordinates in bfloat16 are compared with float64 of the coordinates before.
+Indices: share equal to float64. Values: maximum error relative to the maximum value. TF32 exists only on CUDA;
+elsewhere its column is omitted. Results of bfloat16 coordinates are compared with float64 of the original coordinates.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jointmae_hf.evaluation import collect_run_facts
+from jointmae_hf.evaluation.results import write_json
 from jointmae_hf.model.depth_projection import render_depth_maps, rotate_views, sample_views
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import (
@@ -32,7 +32,7 @@ from .clouds import make_clouds
 
 @contextmanager
 def tf32() -> Iterator[None]:
-    """Let matrix products use TF32."""
+    """Allow TF32 for matrix products."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
@@ -42,15 +42,7 @@ def tf32() -> Iterator[None]:
 
 
 def operations(num_samples: int) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Each point operation as a function of clouds alone.
-
-    Args:
-        num_samples (`int`):
-            Centres; their indices are those of float32.
-
-    Returns:
-        `dict[str, Callable[[torch.Tensor], torch.Tensor]]`: Name to function.
-    """
+    """Return each point operation as a function of clouds; the first `num_samples` points serve as centers."""
 
     def first(points: Tensor) -> Tensor:
         return points[:, :num_samples]
@@ -66,8 +58,8 @@ def operations(num_samples: int) -> dict[str, Callable[[Tensor], Tensor]]:
     return {
         "`farthest_point_sample`": lambda points: farthest_point_sample(points, num_samples),
         "`k_nearest_neighbors`": lambda points: k_nearest_neighbors(first(points), points, 16),
-        "neighbours by cdist": lambda points: by_cdist(first(points), points, 16),
-        "neighbours by the expanded form": lambda points: by_expanded_form(first(points), points, 16),
+        "neighbors by cdist": lambda points: by_cdist(first(points), points, 16),
+        "neighbors by the expanded form": lambda points: by_expanded_form(first(points), points, 16),
         "`chamfer_distance`": lambda points: chamfer_distance(points, points.roll(1, dims=0)),
         "`render_depth_maps`": project,
         "`interpolate_features`": carry,
@@ -79,17 +71,7 @@ def operations(num_samples: int) -> dict[str, Callable[[Tensor], Tensor]]:
 
 
 def agreement(result: Tensor, expected: Tensor) -> float:
-    """Share of equal indices, or the largest error in proportion to the largest value.
-
-    Args:
-        result (`torch.Tensor`):
-            Indices, or values.
-        expected (`torch.Tensor` of the same shape):
-            The same in float64.
-
-    Returns:
-        `float`: For indices 1 is perfect, for values 0. Neighbours are compared as sets.
-    """
+    """Return the share of equal indices (neighbors as sets), or the maximum error relative to the maximum value."""
     if expected.is_floating_point():
         return float((result.double() - expected).abs().max() / expected.abs().max())
     if expected.ndim == 3:
@@ -98,19 +80,7 @@ def agreement(result: Tensor, expected: Tensor) -> float:
 
 
 def measure(num_clouds: int, num_points: int, num_samples: int) -> dict[str, dict[str, float]]:
-    """Compare every operation in every precision with float64.
-
-    Args:
-        num_clouds (`int`):
-            Clouds.
-        num_points (`int`):
-            Points of each.
-        num_samples (`int`):
-            Centres.
-
-    Returns:
-        `dict[str, dict[str, float]]`: Operation to precision to agreement, see [`agreement`].
-    """
+    """Compare every operation in every precision with float64, see [`agreement`]."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     points = make_clouds(num_clouds, num_points).to(device)
     table: dict[str, dict[str, float]] = {}
@@ -128,27 +98,22 @@ def measure(num_clouds: int, num_points: int, num_samples: int) -> dict[str, dic
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print and write.
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-    """
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num_clouds", type=int, default=8)
     parser.add_argument("--num_points", type=int, default=2048)
     parser.add_argument("--num_samples", type=int, default=256)
-    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder of the JSON file")
+    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder for the JSON file")
     options = vars(parser.parse_args(arguments))
     output_dir = Path(options.pop("output_dir"))
     table = measure(**options)
     columns = list(next(iter(table.values())))
-    print("| against float64 | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    print("| compared with float64 | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
     for name, row in table.items():
         print(f"| {name} | " + " | ".join(f"{value:.4g}" for value in row.values()) + " |")
     output_dir.mkdir(parents=True, exist_ok=True)
     content = {"subject": "numerics", "settings": options, "table": table, "run": collect_run_facts()}
-    (output_dir / "numerics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(output_dir / "numerics.json", content)
 
 
 if __name__ == "__main__":

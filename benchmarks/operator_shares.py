@@ -1,4 +1,4 @@
-"""Where the time of a step goes: the share of each kind of operator, from torch's profiler."""
+"""Share of each kind of operator in the time of a step, by the profiler of torch."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -14,26 +14,18 @@ KINDS: dict[str, tuple[str, ...]] = {
     "attention": ("attention", "softmax", "flash", "fmha"),
     "norms": ("layer_norm", "batch_norm", "native_layer", "native_batch"),
     "farthest point sampling": ("jointmae", "sample_cloud"),
-    "neighbours": ("topk", "sort", "min", "max", "argmin"),
+    "neighbors": ("topk", "sort", "min", "max", "argmin"),
     "gathers and sums by index": ("index", "gather", "scatter", "embedding"),
     "optimizer": ("adam", "optimizer"),
     "copies": ("copy", "cat", "contiguous", "clone", "memcpy", "memset", "fill", "zero", "stack"),
 }
-"""Kind of operator to parts of its name; the first kind that fits counts, the rest is pointwise."""
+"""Kind of operator to parts of its name; the first match counts, the rest is pointwise."""
 
 
 def kind_of(name: str) -> str:
-    """Kind of an operator or kernel.
-
-    Args:
-        name (`str`):
-            Such as `"aten::addmm"`.
-
-    Returns:
-        `str`: A key of `KINDS`, `"compiled kernels"` or `"pointwise"`.
-    """
+    """Return the kind of an operator or kernel: a key of `KINDS`, `"compiled kernels"` or `"pointwise"`."""
     plain = name.removeprefix("aten::").lower().strip("_")
-    if plain.startswith("triton_"):  # inductor names a kernel after all that it fuses
+    if plain.startswith("triton_"):  # inductor names a kernel after all operators that it fuses
         return "compiled kernels"
     for kind, parts in KINDS.items():
         if any(part in plain if len(part) > 3 else plain.split("_")[0] == part for part in parts):
@@ -42,15 +34,7 @@ def kind_of(name: str) -> str:
 
 
 def operator_times(step: Callable[[], Any]) -> dict[str, float]:
-    """Profile one call.
-
-    Args:
-        step (`Callable[[], Any]`):
-            What to profile; should have been called before.
-
-    Returns:
-        `dict[str, float]`: Operator to milliseconds, on CUDA those of the kernels, largest first.
-    """
+    """Profile one call; return operators with their milliseconds (of kernels on CUDA), largest first."""
     is_cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
     with profile(activities=activities) as profiler:
@@ -65,15 +49,7 @@ def operator_times(step: Callable[[], Any]) -> dict[str, float]:
 
 
 def shares_by_kind(times: Mapping[str, float]) -> dict[str, float]:
-    """Share of each kind of operator.
-
-    Args:
-        times (`Mapping[str, float]`):
-            From [`operator_times`].
-
-    Returns:
-        `dict[str, float]`: Kind to its share of the time of all, largest first.
-    """
+    """Return the share of total time per kind of operator, largest first."""
     kinds: dict[str, float] = defaultdict(float)
     for name, time in times.items():
         kinds[kind_of(name)] += time
@@ -82,5 +58,5 @@ def shares_by_kind(times: Mapping[str, float]) -> dict[str, float]:
 
 
 def operator_shares(step: Callable[[], Any]) -> dict[str, float]:
-    """Profile one call and return the share of each kind of operator; see [`operator_times`]."""
+    """Profile one call; return the share of time per kind of operator."""
     return shares_by_kind(operator_times(step))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from jointmae_hf import JointMAEForPointCloudClassification
 from jointmae_hf.data import PointCloudDataset
-from jointmae_hf.evaluation import read_pre_training, render_results
+from jointmae_hf.evaluation import read_provenance, render_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
     DatasetArguments,
@@ -70,7 +70,7 @@ def main() -> None:
     trainer = build_fine_tuning_trainer(model, training, sampling, *used, sync_batch_norm=script.sync_batch_norm)
     trainer.train(training.resume_from_checkpoint)
 
-    pre_training = read_pre_training(checkpoint)
+    pre_training = read_provenance(checkpoint)
     blank = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
     names = ("overall_accuracy", "class_accuracy")
     results = measure_epochs(trainer, sampling, clouds[blank.split], names, blank)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers import TrainingArguments, set_seed
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEModel
-from jointmae_hf.evaluation import NUM_TEST_SHAPES, FewShotFold, Result, read_pre_training, render_results
+from jointmae_hf.evaluation import NUM_TEST_SHAPES, FewShotFold, Result, read_provenance, render_results
 from jointmae_hf.training import (
     CLASSIFIERS,
     FineTuningArguments,
@@ -90,7 +90,7 @@ def main() -> None:
         is_drawn = dataset_arguments.dataset != "modelnet_few_shot"
         splits = dataset_arguments.load(training.seed, script.validation_share, **sizes) if is_drawn else None
     is_quiet, training.disable_tqdm = training.disable_tqdm or not training.should_save, True  # one bar, over folds
-    pre_training, output_dir = read_pre_training(checkpoint), Path(training.output_dir)
+    pre_training, output_dir = read_provenance(checkpoint), Path(training.output_dir)
     described = recipe.describe(training, script.build_config(recipe, checkpoint)) | {"classifier": script.classifier}
     run = {
         **described,

@@ -28,7 +28,7 @@ from jointmae_hf.evaluation import (
     extract_features,
     linear_svm,
     num_cores,
-    read_pre_training,
+    read_provenance,
     render_results,
     write_results,
 )
@@ -132,10 +132,10 @@ def main() -> None:
     if script.from_scratch:
         set_seed(script.seed)
         untrained = JointMAEModel(AutoConfig.from_pretrained(checkpoints[0]), add_2d_branch=False)
-        results += probe(untrained, read_pre_training(None), splits, script, dataset_arguments.dataset_name)
+        results += probe(untrained, read_provenance(None), splits, script, dataset_arguments.dataset_name)
     for checkpoint in checkpoints:
         model = JointMAEModel.from_pretrained(checkpoint, add_2d_branch=False)
-        results += probe(model, read_pre_training(checkpoint), splits, script, dataset_arguments.dataset_name)
+        results += probe(model, read_provenance(checkpoint), splits, script, dataset_arguments.dataset_name)
     if state.is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         names = {"model": [Path(path).name for path in checkpoints], "output_dir": output_dir.name}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from jointmae_hf import JointMAEForPointCloudSegmentation
 from jointmae_hf.data import PointCloudDataset
-from jointmae_hf.evaluation import Result, read_pre_training, render_results
+from jointmae_hf.evaluation import Result, read_provenance, render_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import (
     FineTuningArguments,
@@ -93,7 +93,7 @@ def main() -> None:
     )
     trainer.train(training.resume_from_checkpoint)
 
-    pre_training = read_pre_training(checkpoint)
+    pre_training = read_provenance(checkpoint)
     blank = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
     results = measure(trainer, clouds[blank.split], splits["train"].features["label"].names, blank)
     if not training.should_save:

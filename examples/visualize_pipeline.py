@@ -1,13 +1,13 @@
-"""Figures 2, 3 and 4 of the paper, drawn from the tensors of a real checkpoint on a real cloud.
+"""Draw figures 2, 3 and 4 of the paper from the tensors of a checkpoint.
 
-    python examples/visualize_pipeline.py                                     # embedded shapes, 2 minutes on 2 CPU cores
+    python examples/visualize_pipeline.py                                   # embedded shapes, 2 minutes on 2 CPU cores
     python examples/visualize_pipeline.py --model outputs/jointmae-quick --index 3
     python examples/visualize_pipeline.py --model org/jointmae-base --cloud chair.ply --up_axis z
 
 `pipeline.png` (Fig. 2): every stage of the forward pass with the shape of its tensor. `alignment.png` (Fig. 3):
-correlated 3D and 2D tokens in one colour, beside the pairs that may attend to each other. `losses.png` (Fig. 4): what
-each of the three losses compares, where it errs, and its value for this cloud. Without `--model` a small model is
-pre-trained on embedded shapes first (a minute) and found again later.
+correlated 3D and 2D tokens in one color, and the pairs that may attend to each other. `losses.png` (Fig. 4): what each
+of the three losses compares, its errors, and its value for this cloud. Without `--model`, a small model is pre-trained
+on embedded shapes first (a minute) and reused later.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from jointmae_hf.visualization import alignment_figure, loss_figure, pipeline_fi
 
 
 def main() -> None:
-    """Trace one forward pass and draw it."""
+    """Record one forward pass and draw it."""
     arguments, dataset = HfArgumentParser((VisualizationArguments, DatasetArguments)).parse_args_into_dataclasses()
     scene = arguments.load(dataset, "cuda" if torch.cuda.is_available() else "cpu")
     trace = trace_pipeline(scene.model, scene.points, arguments.seed, **arguments.camera)
     figures = {
-        "pipeline": pipeline_figure(trace, scene.index, scene.titles[scene.index], **arguments.camera),
-        "alignment": alignment_figure(scene.model, trace, scene.index, **arguments.camera),
-        "losses": loss_figure(scene.model, trace, scene.index, **arguments.camera),
+        "pipeline": pipeline_figure(trace, scene.index, scene.titles[scene.index]),
+        "alignment": alignment_figure(trace, scene.index),
+        "losses": loss_figure(trace, scene.index),
     }
     output_dir = Path(arguments.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,14 @@
-"""Figure 5 of the paper from any checkpoint and any cloud, a page to turn it, and attention maps.
+"""Draw figure 5 of the paper from any checkpoint and any cloud, with an interactive viewer and attention maps.
 
-    python examples/visualize_reconstruction.py                               # embedded shapes, 2 minutes on 2 CPU cores
+    python examples/visualize_reconstruction.py                             # embedded shapes, 2 minutes on 2 CPU cores
     python examples/visualize_reconstruction.py --model outputs/jointmae-quick --data_dir my_clouds --num_clouds 8
     python examples/visualize_reconstruction.py --model org/jointmae-base --cloud chair.ply table.obj --up_axis z
 
-`reconstruction.png`: input, token centers, visible points and reconstruction, beside the depth map. `reconstruction.html`:
-the same clouds to turn and to zoom, in one file that loads nothing. `attention.png`: what a 3D token and its patch
-attend to in the cloud and in the depth map, with local-aligned and with global attention. Without `--model` a small
-model is pre-trained on embedded shapes first (a minute) and found again later. A 3D-only model gets the page alone.
+`reconstruction.png`: input, token centers, visible points and reconstruction, next to the depth map.
+`reconstruction.html`: an interactive offline viewer of the same clouds, in one file. `attention.png`: what a 3D token
+and its patch attend to in the cloud and in the depth map, with local-aligned and with global attention. Without
+`--model`, a small model is pre-trained on embedded shapes first (a minute) and reused later. For a 3D-only model, only
+the viewer is written.
 """
 
 from dataclasses import dataclass, field
@@ -22,16 +23,16 @@ from jointmae_hf.visualization import attention_figure, draw_reconstructions, re
 
 @dataclass
 class ScriptArguments:
-    """Flags of this script alone."""
+    """Flags of this script only."""
 
     layer: int = field(default=-1, metadata={"help": "Encoder block of the attention maps."})
     token: int | None = field(
-        default=None, metadata={"help": "3D token that asks; by default one whose patch holds most centers."}
+        default=None, metadata={"help": "3D token used as query; by default one of the patch with the most centers."}
     )
 
 
 def main() -> None:
-    """Reconstruct, draw, write the page."""
+    """Reconstruct, draw, and write the viewer."""
     parser = HfArgumentParser((ScriptArguments, VisualizationArguments, DatasetArguments))
     script, arguments, dataset = parser.parse_args_into_dataclasses()
     scene = arguments.load(dataset, "cuda" if torch.cuda.is_available() else "cpu")
@@ -52,7 +53,7 @@ def main() -> None:
         scene.model, scene.points, scene.titles, arguments.seed, **arguments.camera, facts=facts
     )
     (output_dir / "reconstruction.html").write_text(page, encoding="utf-8")
-    print(f"{output_dir / 'reconstruction.html'}: {len(page) / 1e6:.1f} MB, open it in a browser; it works offline")
+    print(f"{output_dir / 'reconstruction.html'}: {len(page) / 1e6:.1f} MB, open it in a browser (works offline)")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What can only be measured on a GPU, in one command of less than eight minutes: `python -m benchmarks gpu`."""
+"""Benchmarks for one GPU, run by `python -m benchmarks gpu` in less than eight minutes."""

@@ -1,7 +1,7 @@
-"""Attention with a mask of pairs: time and faults of each backend of torch, and that the package meets none of them.
+"""Attention with a mask: time and faults of each backend of torch, and a check that the package avoids the faults.
 
-Known faults of cuDNN's backend: with 64 more than a multiple of 128 tokens, a mask and very low scores, gradients of
-queries are NaN (pytorch issue 196678); a float32 mask with bfloat16 queries is misread without a word (pull request 191612).
+Known faults of the cuDNN backend: with 64 more than a multiple of 128 tokens, a mask and very low scores, gradients of
+queries are NaN (pytorch issue 196678); a float32 mask with bfloat16 queries is silently misread (pull request 191612).
 """
 
 import functools
@@ -13,10 +13,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.bm_training_step import build
-from benchmarks.measurement import measure_in_turns, repeat_calls
 from jointmae_hf import JointMAEConfig
 from jointmae_hf.model.modeling_jointmae import JointMAEAttention
 
+from .batches import measure_batch, to_records
 from .sizes import GpuSizes, find_device
 
 
@@ -29,13 +29,13 @@ BACKENDS: dict[str, list[SDPBackend] | None] = {
 }
 NUM_HEADS, HEAD_SIZE = 6, 64
 LARGEST_ERROR = 0.05
-"""Relative to the float64 result; bfloat16 stays below 0.01."""
+"""Maximum error relative to the float64 result; bfloat16 stays below 0.01."""
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 
 
 def make_inputs(batch_size: int, num_tokens: int, is_low: bool, device: torch.device) -> tuple[Tensors, Tensor]:
-    """Queries, keys and values in bfloat16, and a mask of pairs with the diagonal; `is_low`: all scores near -200."""
+    """Return bfloat16 queries, keys and values, and a mask with the diagonal; `is_low`: all scores near -200."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size, NUM_HEADS, num_tokens, HEAD_SIZE)
     queries, keys, values = (torch.randn(shape, generator=generator) for _ in range(3))
@@ -48,12 +48,12 @@ def make_inputs(batch_size: int, num_tokens: int, is_low: bool, device: torch.de
 
 
 def to_additive(may_attend: Tensor) -> Tensor:
-    """Write the mask as float64 numbers to add to the scores."""
+    """Convert the mask to float64 values to add to the scores."""
     return torch.zeros_like(may_attend, dtype=torch.float64).masked_fill(~may_attend, -1e9)
 
 
 def attend(inputs: Tensors, mask: Tensor, backends: list[SDPBackend] | None) -> tuple[Tensor, ...]:
-    """Output and gradients of queries, keys and values for an output gradient of one."""
+    """Return the output and the gradients of queries, keys and values for an output gradient of one."""
     leaves = [tensor.detach().requires_grad_() for tensor in inputs]
     if backends is None:
         output = scaled_dot_product_attention(*leaves, attn_mask=mask)
@@ -64,28 +64,14 @@ def attend(inputs: Tensors, mask: Tensor, backends: list[SDPBackend] | None) -> 
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
-    """Norm of the difference in proportion to the expected norm, which is at least one."""
+    """Return the norm of the difference relative to the expected norm, which is at least one."""
     return float((value.detach().double() - expected).norm() / expected.norm().clamp(min=1.0))
 
 
 def check_backend(
     inputs: Tensors, mask: Tensor, additive: Tensor, backends: list[SDPBackend] | None
 ) -> dict[str, Any]:
-    """Compare a backend with float64; what a backend refuses is told in its own words.
-
-    Args:
-        inputs (`tuple[torch.Tensor, ...]`):
-            Queries, keys and values.
-        mask (`torch.Tensor`):
-            What the backend is given.
-        additive (`torch.Tensor`):
-            The same mask in float64, as numbers to add.
-        backends (`list[SDPBackend]`, *optional*):
-            The backend; the one that torch chooses by default.
-
-    Returns:
-        `dict[str, Any]`: `is_finite` and `error` of the worst of output and gradients, or `refused`.
-    """
+    """Compare a backend (`None`: the default of torch) with float64; return its error or why it refuses the inputs."""
     try:
         found = attend(inputs, mask, backends)
     except RuntimeError as error:
@@ -97,7 +83,7 @@ def check_backend(
 
 
 def check_backends(sizes: GpuSizes) -> dict[str, dict[str, Any]]:
-    """All backends on the masks of the model and on those of the known faults."""
+    """Check all backends on the masks of the model and on those of the known faults."""
     device, checked = find_device(), {}
     for num_tokens, is_low, is_bool in ((65, False, True), (64, False, True), (64, True, True), (65, False, False)):
         inputs, may_attend = make_inputs(sizes.batch_sizes[0], num_tokens, is_low, device)
@@ -109,11 +95,7 @@ def check_backends(sizes: GpuSizes) -> dict[str, dict[str, Any]]:
 
 
 def check_own_attention(device: torch.device) -> float:
-    """Error of the package's attention under autocast, with a mask and 64 tokens, where cuDNN has its faults.
-
-    Raises:
-        RuntimeError: If the error is large, or a gradient at scores near -200 is not finite.
-    """
+    """Return the error of the package's attention where cuDNN has its faults; raise if it is large or not finite."""
     torch.manual_seed(0)
     module = JointMAEAttention(JointMAEConfig(attn_implementation="sdpa")).to(device)
     reference = JointMAEAttention(JointMAEConfig(attn_implementation="eager")).to(device).double()
@@ -125,22 +107,18 @@ def check_own_attention(device: torch.device) -> float:
     expected, _ = reference(states.double(), to_additive(may_attend))
     error = relative_error(output, expected.detach())
     with torch.no_grad():
-        module.k_proj.weight.copy_(-module.q_proj.weight)  # scores are minus a square
+        module.k_proj.weight.copy_(-module.q_proj.weight)  # all scores are negative squares
     low_states = 9.0 * torch.randn(module.config.hidden_size, device=device) + 0.1 * states
     with torch.autocast(device.type, torch.bfloat16):
         output, _ = module(low_states, may_attend)
     (gradient,) = torch.autograd.grad(output.float().square().sum(), module.q_proj.weight)
     if not (error < LARGEST_ERROR and bool(gradient.isfinite().all())):
-        raise RuntimeError(f"the package's attention must be right and finite, got an error of {error} or NaN")
+        raise RuntimeError(f"the attention of the package must be correct and finite, got an error of {error} or NaN")
     return error
 
 
 def check_own_mask(sizes: GpuSizes, device: torch.device) -> str:
-    """Type of the mask that the model's attention gets under autocast.
-
-    Raises:
-        RuntimeError: If it is not boolean.
-    """
+    """Return the dtype of the mask that the model's attention gets under autocast; raise if it is not boolean."""
     model, _, points = build(sizes.step_sizes(2), device)
     found: list[Tensor] = []
     layer = model.jointmae.layers[0].attention
@@ -154,29 +132,15 @@ def check_own_mask(sizes: GpuSizes, device: torch.device) -> str:
 
 
 def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Check all backends, check the package, and time those backends that take the mask of the encoder.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Sizes of the benchmark.
-
-    Returns:
-        `dict[str, Any]`: `backends` by case; `own_error`, `own_mask`; `measurements` of forward and backward passes.
-    """
+    """Check all backends and the package, and time the backends that accept the mask of the encoder."""
     device, batch_size = find_device(), sizes.middle_batch_size
     checked = check_backends(sizes)
     inputs, mask = make_inputs(batch_size, 65, False, device)
     usable = [name for name, result in checked["65 tokens, boolean mask"].items() if "refused" not in result]
-    candidates = {
-        name: repeat_calls(
-            functools.partial(attend, inputs, mask, BACKENDS[name]), device, batch_size, sizes.num_calls
-        )
-        for name in usable
-    }
-    measured = measure_in_turns(candidates, f"clouds/s, batch {batch_size}", sizes.num_rounds)
+    functions = {name: functools.partial(attend, inputs, mask, BACKENDS[name]) for name in usable}
     return {
         "backends": checked,
         "own_error": check_own_attention(device),
         "own_mask": check_own_mask(sizes, device),
-        "measurements": [vars(measurement) for measurement in measured],
+        "measurements": to_records(measure_batch(functions, sizes, batch_size)),
     }

@@ -13,15 +13,7 @@ from .sizes import GpuSizes, find_device
 
 
 def peak_memory(step: Callable[[], Any]) -> float | None:
-    """Run a step and return the most memory that tensors took meanwhile.
-
-    Args:
-        step (`Callable[[], Any]`):
-            What to run.
-
-    Returns:
-        `float`, *optional*: GiB; `None` without CUDA.
-    """
+    """Run a step and return the peak memory of tensors in GiB, `None` without CUDA."""
     if not torch.cuda.is_available():
         step()
         return None
@@ -33,7 +25,7 @@ def peak_memory(step: Callable[[], Any]) -> float | None:
 
 
 def peak_of_batch(sizes: GpuSizes, batch_size: int) -> float | None:
-    """Peak memory of the second eager step, when the optimizer has its moments; model and batch are freed afterwards."""
+    """Return the peak memory of the second eager step, when the optimizer has its moments."""
     model, optimizer, points = build(sizes.step_sizes(batch_size), find_device())
     step = functools.partial(training_step, model, optimizer, points)
     step()
@@ -41,7 +33,7 @@ def peak_of_batch(sizes: GpuSizes, batch_size: int) -> float | None:
 
 
 def fits(sizes: GpuSizes, batch_size: int) -> bool:
-    """Whether a training step of this batch fits into memory."""
+    """Return whether a training step of this batch fits into memory."""
     try:
         peak_of_batch(sizes, batch_size)
     except torch.cuda.OutOfMemoryError:
@@ -54,15 +46,7 @@ def fits(sizes: GpuSizes, batch_size: int) -> bool:
 
 
 def largest_batch(sizes: GpuSizes) -> int:
-    """Find the largest batch that fits, up to an eighth: double it, then halve the steps.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Search starts at the largest of `batch_sizes` and ends at `max_batch_size`.
-
-    Returns:
-        `int`: Clouds of a step; 0 if not even the first fits.
-    """
+    """Find the largest batch that fits, within an eighth: double it, then halve the increments."""
     largest, candidate = 0, sizes.batch_sizes[-1]
     while candidate <= sizes.max_batch_size and fits(sizes, candidate):
         largest, candidate = candidate, 2 * candidate
@@ -77,15 +61,7 @@ def largest_batch(sizes: GpuSizes) -> int:
 
 
 def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Measure in eager mode, which needs more memory than compiled.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Sizes of the benchmark.
-
-    Returns:
-        `dict[str, Any]`: `peak_gib` of each batch size, `largest_batch` and where the search ended.
-    """
+    """Measure in eager mode, which needs more memory than compiled."""
     return {
         "peak_gib": {str(size): peak_of_batch(sizes, size) for size in sizes.batch_sizes},
         "largest_batch": largest_batch(sizes),

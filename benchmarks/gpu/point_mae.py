@@ -1,7 +1,6 @@
-"""Point-MAE's reference model beside ours in the same run: its float32, its bfloat16, our compiled bfloat16, in turns."""
+"""The reference model of Point-MAE and ours in turns: its float32 and bfloat16, our eager and compiled bfloat16."""
 
 import functools
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 
 from benchmarks.bm_training_step import build, training_step
 from benchmarks.clouds import make_clouds
-from benchmarks.measurement import measure_in_turns, repeat_calls
 
+from .batches import measure_batch, to_records
 from .memory import peak_memory
 from .point_mae_source import BATCH_SIZE, NUM_POINTS, load_point_mae
 from .sizes import GpuSizes, find_device
@@ -19,7 +18,7 @@ from .throughput import compiled_step
 
 
 def peer_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: Tensor, is_bfloat16: bool) -> None:
-    """One step as its runner makes it."""
+    """Run one step as the runner of Point-MAE does."""
     with torch.autocast(points.device.type, torch.bfloat16, enabled=is_bfloat16):
         loss = model(points)
     loss.backward()
@@ -28,17 +27,7 @@ def peer_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: Tensor
 
 
 def measure(sizes: GpuSizes, source: str | Path) -> dict[str, Any]:
-    """Measure at Point-MAE's batch and points, ours at the same batch and at all of its own points.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Sizes of the benchmark.
-        source (`str` or `pathlib.Path`):
-            A checkout of Point-MAE.
-
-    Returns:
-        `dict[str, Any]`: `measurements` with its float32 first, `peak_gib`, and the modules that were `replaced`.
-    """
+    """Measure at Point-MAE's batch and points, ours at the same batch and our own number of points."""
     device, batch_size = find_device(), min(BATCH_SIZE, sizes.batch_sizes[-1])
     model, replaced = load_point_mae(source)
     model = model.to(device).train()
@@ -52,10 +41,8 @@ def measure(sizes: GpuSizes, source: str | Path) -> dict[str, Any]:
         "Joint-MAE, eager": functools.partial(training_step, own_model, own_optimizer, own_points),
         "Joint-MAE, compiled": compiled,
     }
-    candidates = {name: repeat_calls(step, device, batch_size, sizes.num_calls) for name, step in steps.items()}
-    measured = measure_in_turns(candidates, f"clouds/s, batch {batch_size}", sizes.num_rounds)
     return {
-        "measurements": [asdict(measurement) for measurement in measured],
+        "measurements": to_records(measure_batch(steps, sizes, batch_size)),
         "peak_gib": {name: peak_memory(step) for name, step in steps.items()},
         "replaced": replaced,
     }

@@ -1,4 +1,4 @@
-"""Point-MAE's own model from a checkout of its source; operations are ours only where its CUDA builds cannot be imported."""
+"""Load the model of Point-MAE from a checkout; our operations replace CUDA extensions that cannot be imported."""
 
 import importlib
 import sys
@@ -30,14 +30,14 @@ CONFIGURATION = {
         "decoder_num_heads": 6,
     },
 }
-"""Of its `cfgs/pretrain.yaml`."""
+"""From its `cfgs/pretrain.yaml`."""
 
 NUM_POINTS, BATCH_SIZE = 1024, 128
-"""Of its `cfgs/pretrain.yaml`."""
+"""From its `cfgs/pretrain.yaml`."""
 
 
 class AttributeDict(dict[str, Any]):
-    """A dictionary whose keys are attributes, for `easydict` where it is not installed."""
+    """Dictionary with attribute access, in place of `easydict`."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         super().__init__(
@@ -52,18 +52,18 @@ class AttributeDict(dict[str, Any]):
 
 
 class NearestNeighbors:
-    """Stands for `knn_cuda.KNN` with `transpose_mode=True`."""
+    """Replace `knn_cuda.KNN` with `transpose_mode=True`."""
 
     def __init__(self, k: int, transpose_mode: bool) -> None:
         self.num_neighbors = k
 
     def __call__(self, reference: Tensor, query: Tensor) -> tuple[None, Tensor]:
-        """Return nothing for the distances, which Point-MAE leaves alone, and the neighbours."""
+        """Return `None` for the distances, which Point-MAE does not use, and the neighbors."""
         return None, k_nearest_neighbors(query.float(), reference.float(), self.num_neighbors)
 
 
 class ChamferDistance(nn.Module):
-    """Stands for `ChamferDistanceL2` of `extensions.chamfer_dist`."""
+    """Replace `ChamferDistanceL2` of `extensions.chamfer_dist`."""
 
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Return the mean over all pairs of sets."""
@@ -71,12 +71,12 @@ class ChamferDistance(nn.Module):
 
 
 def _sample(points: Tensor, num_samples: int) -> Tensor:
-    """Stands for `pointnet2_utils.furthest_point_sample`, from the first point."""
+    """Replace `pointnet2_utils.furthest_point_sample`, starting at the first point."""
     return farthest_point_sample(points.float(), num_samples, points.new_zeros(len(points), dtype=torch.long))
 
 
 def _gather(features: Tensor, indices: Tensor) -> Tensor:
-    """Stands for `pointnet2_utils.gather_operation`."""
+    """Replace `pointnet2_utils.gather_operation`."""
     return features.gather(2, indices[:, None].expand(-1, features.shape[1], -1))
 
 
@@ -87,11 +87,11 @@ STAND_INS: dict[str, dict[str, Any]] = {
     "easydict": {"EasyDict": AttributeDict},
     "termcolor": {"colored": lambda text, *args, **kwargs: text},
 }
-"""Module that Point-MAE imports to what stands for it."""
+"""Modules that Point-MAE imports to their replacements."""
 
 
 def _stand_in(name: str) -> None:
-    """Put a module with our functions where Point-MAE looks for its own."""
+    """Register a module with our functions under the name that Point-MAE imports."""
     parent, _, child = name.rpartition(".")
     module = types.ModuleType(name)
     vars(module).update(STAND_INS[name])
@@ -103,21 +103,7 @@ def _stand_in(name: str) -> None:
 
 
 def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
-    """Build Point-MAE's pre-training model with random weights.
-
-    Modules of its source stay in `sys.modules`: call this in a process of its own.
-
-    Args:
-        source (`str` or `pathlib.Path`):
-            A checkout, the folder with `models/Point_MAE.py`.
-
-    Returns:
-        `tuple[torch.nn.Module, list[str]]`: The model on the processor, and the modules that ours stand for.
-
-    Raises:
-        FileNotFoundError: If there is no such model in the folder.
-        ImportError: If something else that Point-MAE needs is not installed, such as timm.
-    """
+    """Build Point-MAE's pre-training model with random weights; return it and the names of replaced modules."""
     if not Path(source, "models", "Point_MAE.py").is_file():
         raise FileNotFoundError("`source` must be a checkout of Point-MAE, got a folder without models/Point_MAE.py.")
     sys.path.insert(0, str(source))
@@ -125,7 +111,7 @@ def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
     for name in STAND_INS:
         try:
             importlib.import_module(name)
-        except (ImportError, OSError):  # not built, or built for another torch
+        except (ImportError, OSError):  # not built, or built for another version of torch
             for part in (name, name.split(".")[0]):
                 sys.modules.pop(part, None)
             _stand_in(name)

@@ -1,8 +1,7 @@
-"""Soft depth projection to four views, forward alone and with its gradient, eager and compiled."""
+"""Soft depth projection to four views, forward only and with gradient, eager and compiled."""
 
 import functools
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,9 +9,9 @@ from torch import Tensor
 
 from benchmarks.bm_projection import step
 from benchmarks.clouds import make_clouds
-from benchmarks.measurement import measure_in_turns, repeat_calls
 from jointmae_hf.model.depth_projection import render_depth_maps, rotate_views, sample_views
 
+from .batches import measure_batch, to_records
 from .sizes import GpuSizes, find_device
 
 
@@ -21,33 +20,22 @@ CAMERA = {"focal_length": 1.6, "camera_distance": 2.0}
 
 
 def forward(render: Callable[..., Tensor], points: Tensor, views: Tensor) -> Tensor:
-    """Render without a gradient, as the input is."""
+    """Render without gradient, like the projection of the input."""
     with torch.no_grad():
         return render(points, views)
 
 
 def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Measure at the smallest batch.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Sizes of the benchmark.
-
-    Returns:
-        `dict[str, Any]`: `measurements`, the eager forward pass first.
-    """
+    """Measure at the smallest batch, the eager forward pass first."""
     device, batch_size = find_device(), sizes.batch_sizes[0]
     points = make_clouds(batch_size, sizes.num_points).to(device)
     views = rotate_views(sample_views(torch.rand(batch_size, 2, device=device), 2.0, 45.0), NUM_VIEWS)
     eager = functools.partial(render_depth_maps, image_size=sizes.image_size, mode="soft", **CAMERA)
     renderers = {"eager": eager, "compiled": torch.compile(eager, backend=sizes.compile_backend, dynamic=False)}
     passes: dict[str, Callable[..., Any]] = {"forward": forward, "forward and backward": step}
-    candidates = {
-        f"{pass_name}, {name}": repeat_calls(
-            functools.partial(run, render, points, views), device, batch_size, sizes.num_calls
-        )
+    functions = {
+        f"{pass_name}, {name}": functools.partial(run, render, points, views)
         for pass_name, run in passes.items()
         for name, render in renderers.items()
     }
-    measured = measure_in_turns(candidates, f"clouds/s, batch {batch_size}", sizes.num_rounds)
-    return {"measurements": [asdict(measurement) for measurement in measured]}
+    return {"measurements": to_records(measure_batch(functions, sizes, batch_size))}

@@ -1,4 +1,4 @@
-"""What the machine can do: measured rates of matrix products and of copies, and the floor that follows from them."""
+"""Measured rates of matrix products and copies on this machine, and the floor that follows from them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,15 +13,15 @@ from .sizes import GpuSizes, find_device
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates of the machine, measured on random numbers; medians.
+    """Hold the median rates of the machine.
 
     Args:
         bfloat16_flops (`float`):
-            Floating point operations per second of a square matrix product.
+            Floating-point operations per second of a square matrix product.
         float32_flops (`float`):
-            The same in float32 without TF32.
+            The same in float32, without TF32.
         bytes_per_second (`float`):
-            Bytes that a large copy reads and writes.
+            Bytes read and written per second by a large copy.
     """
 
     bfloat16_flops: float
@@ -29,41 +29,23 @@ class Rates:
     bytes_per_second: float
 
     def floor(self, num_flops: float, num_bytes: float) -> float:
-        """Seconds for matrix products in bfloat16 and memory traffic, one after the other.
-
-        Args:
-            num_flops (`float`):
-                Operations.
-            num_bytes (`float`):
-                Bytes read and written.
-
-        Returns:
-            `float`: Seconds.
-        """
+        """Return the seconds for bfloat16 matrix products and memory traffic, one after the other."""
         return num_flops / self.bfloat16_flops + num_bytes / self.bytes_per_second
 
     def instruction_floor(self, num_instructions: float) -> float:
-        """Seconds to issue so many float32 instructions; a product's multiply-add is one and counts as two operations."""
+        """Return the seconds to issue float32 instructions; a multiply-add is one and counts as two operations."""
         return num_instructions / (self.float32_flops / 2)
 
 
 def _product(size: int, dtype: torch.dtype, device: torch.device) -> Callable[[], Any]:
-    """A square matrix product into memory that is there."""
+    """Return a square matrix product into preallocated memory."""
     left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     result = torch.empty_like(left)
     return lambda: torch.matmul(left, right, out=result)
 
 
 def measure_rates(sizes: GpuSizes) -> Rates:
-    """Measure the rates.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            `matrix_size`, `copy_bytes`, rounds and calls.
-
-    Returns:
-        [`Rates`]: In float32 without TF32, the default of torch.
-    """
+    """Measure the rates, in float32 without TF32, the default of torch."""
     device, size = find_device(), sizes.matrix_size
     source = torch.randn(sizes.copy_bytes // 4, device=device)
     target = torch.empty_like(source)
@@ -83,5 +65,5 @@ def measure_rates(sizes: GpuSizes) -> Rates:
 
 
 def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Return the rates as JSON can hold them."""
+    """Measure the rates as a JSON record."""
     return asdict(measure_rates(sizes))

@@ -1,9 +1,9 @@
-"""Every subject in a process of its own with a budget of time; what is measured stands in one JSON file after each of them.
+"""Run each subject in its own process with a time budget, and collect the results in one JSON file.
 
     python -m benchmarks gpu [--point_mae PATH]
 
-On one H200 it stops by itself within eight minutes. A subject that fails or runs out of time is reported with its reason,
-the next goes on, and the exit status is 1.
+On one H200, it finishes within eight minutes. The file is updated after each subject. If a subject fails or runs out
+of time, the reason is reported, the next one runs, and the exit status is 1.
 """
 
 import argparse
@@ -22,28 +22,29 @@ from typing import Any
 
 from benchmarks.measurement import Measurement, format_table
 from jointmae_hf.evaluation import collect_run_facts
+from jointmae_hf.evaluation.results import write_json
 
 from . import attention, memory, neighbors, point_mae, projection, rates, sampling, throughput, trainer
 from .sizes import SIZES, GpuSizes
 
 
 LEAST_SECONDS = 15.0
-"""With less time left a subject is not started."""
+"""A subject is not started with less time left."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One part of the benchmark.
+    """Describe one part of the benchmark.
 
     Args:
         name (`str`):
-            Key in the JSON file.
+            Key of the result in the JSON file.
         measure (`Callable`):
-            Takes the sizes, and [`rates.Rates`] where `needs_rates`.
+            Function of the sizes and, if `needs_rates`, of [`rates.Rates`].
         seconds (`float`):
-            Its budget.
+            Time budget.
         needs_rates (`bool`, *optional*, defaults to `False`):
-            Whether it is given the rates of the machine.
+            Whether `measure` takes the rates of the machine.
     """
 
     name: str
@@ -53,17 +54,7 @@ class Subject:
 
 
 def list_subjects(sizes: GpuSizes, point_mae_source: str | None) -> list[Subject]:
-    """List the subjects, the most important first.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            For the batches of the training step.
-        point_mae_source (`str`, *optional*):
-            Checkout of Point-MAE; without it the comparison is left out.
-
-    Returns:
-        `list[Subject]`: In the order in which they run.
-    """
+    """List the subjects in the order in which they run, the most important first."""
     middle = sizes.middle_batch_size
     batches = [middle, *(size for size in sizes.batch_sizes if size != middle)]
     steps = [
@@ -86,20 +77,7 @@ def list_subjects(sizes: GpuSizes, point_mae_source: str | None) -> list[Subject
 
 
 def run_subject(subject: Subject, command: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Run a subject in a process of its own.
-
-    Args:
-        subject ([`Subject`]):
-            What to measure.
-        command (`Sequence[str]`):
-            Command that measures it and writes a file, whose name is added.
-        seconds (`float`):
-            Time that is left; the budget of the subject if that is less.
-
-    Returns:
-        `dict[str, Any]`: `status`, one of `"measured"`, `"failed"`, `"out of time"` and `"not started"`, `seconds`, and the
-        `result` or the `reason`.
-    """
+    """Run a subject in its own process within its budget; return status, seconds, and the result or the reason."""
     limit, start = min(subject.seconds, seconds), time.monotonic()
     if limit < min(LEAST_SECONDS, subject.seconds):
         return {"status": "not started", "seconds": 0.0, "reason": f"{max(seconds, 0.0):.0f} seconds were left"}
@@ -111,7 +89,7 @@ def run_subject(subject: Subject, command: Sequence[str], seconds: float) -> dic
             try:
                 process.wait(limit)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # its compile workers too
+                os.killpg(process.pid, signal.SIGKILL)  # including its compile workers
                 process.wait()
         took = round(time.monotonic() - start, 1)
         if path.is_file():
@@ -121,15 +99,7 @@ def run_subject(subject: Subject, command: Sequence[str], seconds: float) -> dic
 
 
 def tables(result: Mapping[str, Any]) -> list[str]:
-    """Write all measurements of a subject as tables.
-
-    Args:
-        result (`Mapping[str, Any]`):
-            Of a subject.
-
-    Returns:
-        `list[str]`: One table for each batch.
-    """
+    """Format all measurements of a subject, one table per batch."""
     parts = [result, *result.get("batches", [])]
     return [
         format_table([Measurement(**fields) for fields in part["measurements"]])
@@ -139,15 +109,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
 
 
 def run_all(options: argparse.Namespace) -> dict[str, Any]:
-    """Run all subjects and write the file after each of them.
-
-    Args:
-        options (`argparse.Namespace`):
-            Of the command line.
-
-    Returns:
-        `dict[str, Any]`: Content of the file.
-    """
+    """Run all subjects; write the file after each of them."""
     start, path = time.monotonic(), Path(options.output_dir, "gpu.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"size": options.size, "run": collect_run_facts(), "subjects": {}}
@@ -160,7 +122,7 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
         outcome = run_subject(subject, [*command, "--measure", subject.name, "--write"], left)
         content["subjects"][subject.name] = outcome
         content["seconds"] = round(time.monotonic() - start, 1)
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(path, content)
         print(f"\n{subject.name}: {outcome['status']} in {outcome['seconds']} s", flush=True)
         for text in tables(outcome["result"]) if "result" in outcome else [outcome["reason"]]:
             print(text, flush=True)
@@ -180,30 +142,27 @@ def measure_one(options: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
-    parser.add_argument("--size", choices=sorted(SIZES), default="full", help="tiny tries everything on a processor")
-    parser.add_argument("--minutes", type=float, default=7.5, help="all subjects together stop by then")
     parser.add_argument(
-        "--point_mae", help="checkout of Point-MAE to compare with, the folder with models/Point_MAE.py"
+        "--size",
+        choices=sorted(SIZES),
+        default="full",
+        help="sizes of all subjects; tiny is for trying everything on a CPU",
     )
-    parser.add_argument("--subjects", nargs="+", help="these alone, and the rates of the machine")
-    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder of gpu.json")
+    parser.add_argument("--minutes", type=float, default=7.5, help="time limit for all subjects together")
+    parser.add_argument(
+        "--point_mae", help="checkout of Point-MAE to compare with, the folder that contains models/Point_MAE.py"
+    )
+    parser.add_argument("--subjects", nargs="+", help="run only these subjects, and the rates of the machine")
+    parser.add_argument("--output_dir", default="outputs/benchmarks", help="folder for gpu.json")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--write", help=argparse.SUPPRESS)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all subjects, or one of them for [`run_subject`].
-
-    Args:
-        arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
-
-    Returns:
-        `int`: Exit status: 1 if a subject was not measured.
-    """
+    """Run all subjects, or one for [`run_subject`]; return exit status 1 if a subject was not measured."""
     options = build_parser().parse_args(arguments)
     if options.measure:
         measure_one(options)

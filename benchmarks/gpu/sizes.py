@@ -1,4 +1,4 @@
-"""Sizes of the subjects: those of the paper's model on a large GPU, and tiny ones to try everything on a processor."""
+"""Sizes of the subjects: the paper's model on a large GPU, and tiny ones to try everything on a CPU."""
 
 from dataclasses import dataclass
 
@@ -9,31 +9,31 @@ from benchmarks.bm_training_step import Sizes
 
 @dataclass(frozen=True)
 class GpuSizes:
-    """What all subjects share.
+    """Hold the sizes shared by all subjects.
 
     Args:
         batch_sizes (`tuple[int, ...]`):
-            Batches, from small to large.
+            Batch sizes in ascending order.
         num_points (`int`):
-            Points of a cloud.
+            Points per cloud.
         num_samples (`int`):
-            Fine centres.
+            Fine centers per cloud.
         num_layers (`int`):
-            Blocks of the encoder.
+            Encoder blocks.
         image_size (`int`):
-            Pixels of a side of a depth map.
+            Height and width of the depth maps.
         num_rounds (`int`):
-            Rounds that are counted.
+            Counted rounds.
         num_calls (`int`):
-            Calls within a round.
+            Calls per round.
         matrix_size (`int`):
-            Rows of the square matrices that give the rate of products.
+            Rows of the square matrices for the rate of matrix products.
         copy_bytes (`int`):
-            Bytes of the copy that gives the rate of memory.
+            Bytes copied for the rate of memory.
         max_batch_size (`int`):
-            Where the search for the largest batch ends.
+            Limit of the search for the largest batch.
         compile_backend (`str`):
-            Of `torch.compile`.
+            Backend of `torch.compile`.
     """
 
     batch_sizes: tuple[int, ...] = (128, 256, 512)
@@ -53,8 +53,13 @@ class GpuSizes:
         return Sizes(batch_size, self.num_points, self.num_layers, self.image_size, self.num_rounds)
 
     @property
+    def extreme_batch_sizes(self) -> tuple[int, int]:
+        """`tuple[int, int]`: The smallest and the largest batch size."""
+        return self.batch_sizes[0], self.batch_sizes[-1]
+
+    @property
     def middle_batch_size(self) -> int:
-        """`int`: The batch that a training run would use."""
+        """`int`: Batch size of a typical training run."""
         return self.batch_sizes[len(self.batch_sizes) // 2]
 
 
@@ -62,9 +67,9 @@ SIZES = {
     "full": GpuSizes(),
     "tiny": GpuSizes((1, 2), 256, 256, 1, 32, 1, 1, 64, 2**16, 4, "aot_eager"),
 }
-"""Sizes by the name that `--size` takes."""
+"""Values of `--size`."""
 
 
 def find_device() -> torch.device:
-    """Return the GPU, or the processor where there is none."""
+    """Return the GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

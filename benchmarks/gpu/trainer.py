@@ -1,9 +1,8 @@
-"""End to end: steps of the trainer with clouds on the device, augmentation, masks and clipping, against bare steps."""
+"""Steps of the trainer with clouds on the device, augmentation, masks and clipping, compared with bare steps."""
 
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
@@ -15,21 +14,13 @@ from benchmarks.measurement import Measurement, repeat_calls, wait_for
 from jointmae_hf.data import PointCloudCollator, PointCloudTensors
 from jointmae_hf.training import RECIPES, JointMAETrainer, training_defaults
 
+from .batches import to_records
 from .sizes import GpuSizes, find_device
 from .throughput import compiled_step
 
 
 class AlternatingTimer(TrainerCallback):
-    """Measure the trainer's steps and bare ones in turns, `num_calls` of each for a round; the first round is not counted.
-
-    Args:
-        bare_steps (`Callable[[], int]`):
-            Runs as many bare steps as a round has, waits, and returns the number of clouds.
-        batch_size (`int`):
-            Clouds of a step.
-        num_calls (`int`):
-            Steps of a round.
-    """
+    """Measure rounds of `num_calls` steps of the trainer and of bare steps in turns; the first round is a warm-up."""
 
     def __init__(self, bare_steps: Callable[[], int], batch_size: int, num_calls: int) -> None:
         self.bare_steps, self.batch_size, self.num_calls = bare_steps, batch_size, num_calls
@@ -38,7 +29,7 @@ class AlternatingTimer(TrainerCallback):
         self._start = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        """Close a round of the trainer and run one of bare steps."""
+        """Finish a round of the trainer and run one of bare steps."""
         if state.global_step % self.num_calls:
             return
         wait_for(args.device)
@@ -56,7 +47,7 @@ class AlternatingTimer(TrainerCallback):
 
 
 def build_trainer(sizes: GpuSizes, clouds: Tensor, output_dir: str) -> JointMAETrainer:
-    """Trainer of recipe `best` on clouds that lie on the device."""
+    """Build a trainer of recipe `best` on clouds on the device."""
     recipe, device = RECIPES["best"], find_device()
     model, _, _ = build(sizes.step_sizes(1), device)
     chosen = {
@@ -82,15 +73,7 @@ def build_trainer(sizes: GpuSizes, clouds: Tensor, output_dir: str) -> JointMAET
 
 
 def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Measure at the middle batch.
-
-    Args:
-        sizes ([`GpuSizes`]):
-            Sizes of the benchmark.
-
-    Returns:
-        `dict[str, Any]`: `measurements` with the bare step first; the goal is a ratio of 0.9.
-    """
+    """Measure at the middle batch, the bare step first; the goal is a ratio of 0.9."""
     device, batch_size = find_device(), sizes.middle_batch_size
     model, optimizer, points = build(sizes.step_sizes(batch_size), device)
     bare = compiled_step(model, optimizer, points, sizes.compile_backend)
@@ -99,5 +82,4 @@ def measure(sizes: GpuSizes) -> dict[str, Any]:
         trainer = build_trainer(sizes, make_clouds(4 * batch_size, sizes.num_points), folder)
         trainer.add_callback(timer)
         trainer.train()
-    measured = timer.measurements(f"clouds/s, batch {batch_size}")
-    return {"measurements": [asdict(measurement) for measurement in measured]}
+    return {"measurements": to_records(timer.measurements(f"clouds/s, batch {batch_size}"))}

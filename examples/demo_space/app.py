@@ -1,11 +1,11 @@
-"""A page to look into a pre-trained Joint-MAE: upload a cloud, hide a part of it, see what comes back.
+"""Demo of a pre-trained Joint-MAE: upload a point cloud, mask part of it, and see the reconstruction.
 
     pip install "jointmae_hf[data,demo,viz]"
     python examples/demo_space/app.py --model checkpoints/jointmae-small
 
-`--model` is a folder or an id on the Hub, also the environment variable `MODEL`; without one a small model is pre-trained
-on embedded shapes first (a minute on 2 CPU cores). It needs no GPU and, once the model is there, no network. A change takes
-one to three seconds on 2 CPU cores.
+`--model`, or the environment variable `MODEL`, is a local folder or a Hub id; without one, a small model is pre-trained
+on embedded shapes first (a minute on 2 CPU cores). The demo needs no GPU and, once the model is available, no network.
+An update takes one to three seconds on 2 CPU cores.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from jointmae_hf.data import POINT_CLOUD_SUFFIXES, SHAPE_CLASSES
 from jointmae_hf.training import demonstration_checkpoint
 
 
-FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]  # none is downloaded
+FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]  # nothing is downloaded
 STYLE = """
 .gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
 #centers img { cursor: crosshair; }
@@ -36,19 +36,19 @@ PICTURES = {
     "reconstructed_depth_map": "Reconstructed depth map",
 }
 INTRODUCTION = """# Joint-MAE
-Upload a point cloud. The model hides a part of its points and of its depth map, and reconstructs both: predicted points have
-the color of their height, given ones are grey. Click a token center to see what it attends to."""
+Upload a point cloud. The model masks part of its points and of its depth map and reconstructs both: predicted points
+are colored by height, given points are gray. Click a token center to see what it attends to."""
 
 
 def build_app(explorer: Explorer) -> Any:
-    """Lay out the page and connect it with the explorer.
+    """Build the page and connect it to the explorer.
 
     Args:
         explorer ([`Explorer`]):
-            With the model.
+            The model with its reference shapes.
 
     Returns:
-        `gradio.Blocks`: To be launched.
+        `gradio.Blocks`: The app, ready to launch.
     """
     import gradio as gr
 
@@ -59,13 +59,13 @@ def build_app(explorer: Explorer) -> Any:
                 controls = build_controls(gr)
             with gr.Column(scale=4):
                 images = build_pictures(gr)
-                gr.Markdown("### Nearest embedded shapes\nClass, and similarity of the features.")
+                gr.Markdown("### Nearest embedded shapes\nClass and similarity of features.")
                 nearest = gr.Gallery(
                     show_label=False, columns=6, height=180, allow_preview=False, buttons=[], elem_id="nearest"
                 )
         heading = gr.Markdown("### Attention", elem_id="heading")
         attention = gr.Image(show_label=False, buttons=["fullscreen"], interactive=False, elem_id="attention")
-        with gr.Accordion("Turn it in 3D", open=False, elem_id="turn") as accordion:
+        with gr.Accordion("Rotate in 3D", open=False, elem_id="turn") as accordion:
             page = gr.HTML()
         outputs = {"images": images, "nearest": nearest, "heading": heading, "attention": attention, "page": page}
         connect(gr, explorer, app, controls, outputs, accordion)
@@ -73,20 +73,20 @@ def build_app(explorer: Explorer) -> Any:
 
 
 def build_controls(gr: Any) -> dict[str, Any]:
-    """The left column: where the cloud comes from, what is hidden, the view."""
+    """Build the left column: source of the cloud, mask and view."""
     return {
         "file": gr.File(label="Your cloud", file_types=list(POINT_CLOUD_SUFFIXES), height=160, elem_id="file"),
-        "up_axis": gr.Radio(["y", "z"], value="y", label="Axis that points up in the file", elem_id="up_axis"),
+        "up_axis": gr.Radio(["y", "z"], value="y", label="Up axis of the file", elem_id="up_axis"),
         "shape": gr.Dropdown(list(SHAPE_CLASSES), value="chair", label="Or an embedded shape", elem_id="shape"),
-        "ratio": gr.Slider(0.25, 0.9, 0.75, step=0.05, label="Hidden share", elem_id="ratio"),
-        "seed": gr.Slider(0, 20, 0, step=1, label="Mask number", elem_id="seed"),
+        "ratio": gr.Slider(0.25, 0.9, 0.75, step=0.05, label="Mask ratio", elem_id="ratio"),
+        "seed": gr.Slider(0, 20, 0, step=1, label="Mask seed", elem_id="seed"),
         "azimuth": gr.Slider(-180, 180, 35, step=5, label="Azimuth", elem_id="azimuth"),
         "elevation": gr.Slider(-60, 60, 20, step=5, label="Elevation", elem_id="elevation"),
     }
 
 
 def build_pictures(gr: Any) -> list[Any]:
-    """Two rows of pictures, points above depth maps."""
+    """Build two rows of pictures, points above depth maps."""
     images, names = [], list(PICTURES)
     for row in (names[:4], names[4:]):
         with gr.Row():
@@ -102,12 +102,12 @@ def build_pictures(gr: Any) -> list[Any]:
 def connect(
     gr: Any, explorer: Explorer, app: Any, controls: dict[str, Any], outputs: dict[str, Any], accordion: Any
 ) -> None:
-    """Say what follows from what the user does."""
+    """Register the event handlers."""
 
     def open_file(path: str | None, up_axis: str, class_name: str) -> torch.Tensor:
         try:
             return explorer.examples[class_name] if path is None else explorer.read(path, up_axis)
-        except (ImportError, ValueError) as error:  # the user's file, or a package that its format needs
+        except (ImportError, ValueError) as error:  # an invalid file, or a missing package for its format
             raise gr.Error(str(error)) from error
 
     def draw(points: torch.Tensor, *masks: float) -> list[Any]:
@@ -130,7 +130,7 @@ def connect(
     view = [controls["azimuth"], controls["elevation"]]
     masks = [controls["ratio"], controls["seed"], *view]
     asked = [cloud, token, *view]
-    shape.input(lambda: None, None, file)  # the shape takes the place of an upload
+    shape.input(lambda: None, None, file)  # a shape replaces an upload
     triggers = {app.load: sources, file.change: sources, controls["up_axis"].input: sources, shape.input: without_file}
     for trigger, source in triggers.items():
         opened = trigger(open_file, source, cloud).success(
@@ -148,7 +148,7 @@ def connect(
 
 
 def masks_of(ratio: float, seed: float, azimuth: float, elevation: float) -> tuple[float, int, Camera]:
-    """Values of the sliders as the explorer takes them."""
+    """Convert the values of the sliders to arguments of the explorer."""
     return ratio, int(seed), Camera(azimuth, elevation)
 
 
@@ -158,8 +158,8 @@ def main() -> None:
     import gradio as gr
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=os.environ.get("MODEL"), help="folder or id on the Hub")
-    parser.add_argument("--port", type=int, default=7860, help="port of the page, by default 7860")
+    parser.add_argument("--model", default=os.environ.get("MODEL"), help="local folder or Hub id")
+    parser.add_argument("--port", type=int, default=7860, help="port of the server, by default 7860")
     arguments = parser.parse_args()
     explorer = Explorer.from_pretrained(arguments.model or str(demonstration_checkpoint("outputs/demonstration")))
     theme = gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=["ui-monospace", "monospace"])

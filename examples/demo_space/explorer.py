@@ -1,4 +1,4 @@
-"""What the demo shows, as functions of a cloud: no page, no gradio."""
+"""Content of the demo, independent of gradio."""
 
 import html
 import threading
@@ -34,12 +34,12 @@ SHAPES = {
     "num_test": len(SHAPE_CLASSES),
     "num_points": 1024,
 }
-"""Embedded shapes: those that uploads are compared with, and one of each class to begin with."""
+"""Embedded shapes: the train split is compared with uploads, the test split holds one example per class."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a cloud is seen from.
+    """Hold the viewing angles of a cloud.
 
     Args:
         azimuth (`float`, *optional*, defaults to 35.0):
@@ -53,11 +53,11 @@ class Camera:
 
 
 class Explorer:
-    """A pre-trained model and the embedded shapes that uploads are compared with.
+    """Explore a pre-trained model on a cloud, and compare clouds with embedded shapes.
 
     Args:
         model (`JointMAEForPreTraining`):
-            With both branches.
+            Model with both branches.
 
     Raises:
         ValueError: If the model has no 2D branch.
@@ -76,16 +76,16 @@ class Explorer:
 
     @classmethod
     def from_pretrained(cls, name: str) -> "Explorer":
-        """Load the model by its id on the Hub or from a folder."""
+        """Load the model from the Hub or from a local folder."""
         return cls(JointMAEForPreTraining.from_pretrained(name))
 
     def read(self, path: str | Path, up_axis: str = "y") -> Tensor:
-        """Points `(num_points, 3)` of a file in the unit sphere, y up."""
+        """Read a file; return points `(num_points, 3)` in the unit sphere, y up."""
         extractor = JointMAEFeatureExtractor(num_points=self.model.config.num_points, up_axis=up_axis)
         return extractor(read_point_cloud(path), return_tensors="pt")["points"][0]
 
     def pictures(self, points: Tensor, mask_ratio: float, seed: int, camera: Camera) -> dict[str, np.ndarray]:
-        """Input, token centers, visible points and reconstruction, then depth map, its visible part and its reconstruction."""
+        """Return the enlarged pictures of `reconstruction_pictures`."""
         with self._hiding(mask_ratio):
             pictures = reconstruction_pictures(
                 self.model, points, seed, camera.azimuth, camera.elevation, size=TILE_PIXELS
@@ -93,21 +93,21 @@ class Explorer:
         return {name: np.kron(picture, _enlargement(picture)) for name, picture in pictures.items()}
 
     def page(self, points: Tensor, mask_ratio: float, seed: int, camera: Camera) -> str:
-        """An HTML frame with the same clouds to turn; it may run its own script and nothing else."""
+        """Return an HTML frame with an interactive viewer, sandboxed to its own script."""
         with self._hiding(mask_ratio):
             page = reconstruction_page(self.model, points[None], ["cloud"], seed, camera.azimuth, camera.elevation)
-        frame = '<iframe title="Clouds to turn" sandbox="allow-scripts" style="width:100%;height:760px;border:0"'
+        frame = '<iframe title="Interactive viewer" sandbox="allow-scripts" style="width:100%;height:760px;border:0"'
         return f'{frame} srcdoc="{html.escape(page)}"></iframe>'
 
     def token_at(self, points: Tensor, column: float, row: float, mask_ratio: float, seed: int, camera: Camera) -> int:
-        """The 3D token whose center is drawn nearest to a pixel of the picture of centers."""
+        """Return the 3D token whose center is drawn nearest to a pixel of the picture of centers."""
         with self._hiding(mask_ratio):
             centers = reconstruct(self.model, points[None], seed).centers[0].numpy()
         drawn = pixel_positions(centers, TILE_PIXELS, camera.azimuth, camera.elevation)
         return int(np.linalg.norm(drawn - [column, row], axis=1).argmin())
 
     def attention(self, points: Tensor, token: int | None, camera: Camera) -> np.ndarray:
-        """What a 3D token and its patch attend to, `(height, width, 3)`; by default one whose patch holds most centers."""
+        """Return the attention figure of a 3D token as RGB `(height, width, 3)`, see `attention_figure`."""
         with self._lock:
             figure = attention_figure(self.model, points, token, azimuth=camera.azimuth, elevation=camera.elevation)
         figure.set_dpi(110)
@@ -115,9 +115,9 @@ class Explorer:
         return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
     def nearest(self, points: Tensor, count: int = 6) -> list[tuple[np.ndarray, str]]:
-        """Embedded shapes with the most similar features: pictures, and class and similarity.
+        """Return pictures of the embedded shapes with the most similar features, with class and similarity.
 
-        The similarity is the cosine of the angle between features, as seen from the mean of all embedded shapes.
+        The similarity is the cosine of features, centered by the mean of all embedded shapes.
         """
         features = self._pooled(points[None])[0] - self._mean
         similarities = self._features @ torch.nn.functional.normalize(features, dim=-1)
@@ -132,17 +132,17 @@ class Explorer:
 
     @torch.no_grad()
     def _pooled(self, points: Tensor) -> Tensor:
-        """Features of clouds."""
+        """Return the features of clouds."""
         return self.model.jointmae(points).pooler_output
 
     def _clouds_of(self, split: Dataset) -> tuple[Tensor, list[str]]:
-        """All clouds of a split, and their classes."""
+        """Return all clouds of a split and their classes."""
         batch = sample_clouds(split, len(split), self.model.config.num_points)
         return batch["points"], cloud_titles(split, batch)
 
     @contextmanager
     def _hiding(self, mask_ratio: float) -> Iterator[None]:
-        """Let the model hide another share of its tokens, in this thread alone."""
+        """Set the mask ratio of the model temporarily, for one thread at a time."""
         config = self.model.config
         with self._lock:
             before = config.mask_ratio, config.mask_ratio_2d
@@ -154,6 +154,6 @@ class Explorer:
 
 
 def _enlargement(picture: np.ndarray) -> np.ndarray:
-    """Factor of `np.kron` that makes small pictures about as large as tiles, pixel by pixel."""
+    """Return the factor of `np.kron` that enlarges small pictures to about the size of tiles."""
     factor = max(1, TILE_PIXELS // len(picture))
     return np.ones((factor, factor, 1), dtype=picture.dtype)

@@ -1,4 +1,4 @@
-"""Measuring what a checkpoint is worth: features, linear probes, metrics and the file that keeps the results."""
+"""Evaluate checkpoints: features, linear probes, few-shot folds, voting, metrics and the results file."""
 
 from typing import TYPE_CHECKING
 
@@ -7,15 +7,21 @@ from jointmae_hf.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .evaluate_metrics import PartIoU, PointCloudAccuracy
-    from .features import POOLINGS, extract_features
+    from .features import POOLINGS, LeadingPoints, extract_features, sample_clouds
     from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
-    from .linear_probe import C_GRID, LinearProbeResult, linear_svm
-    from .metrics import class_accuracies, classification_metrics, mean_class_accuracy, overall_accuracy
-    from .paper_numbers import PAPER_FIGURES, PaperFigure, paper_figure
-    from .pre_training import CheckpointProvenance, read_pre_training
-    from .probing import LeadingPoints, probe_encoder, sample_clouds
+    from .linear_probe import C_GRID, LinearProbeResult, linear_svm, probe_encoder
+    from .metrics import (
+        SegmentationScores,
+        class_accuracies,
+        classification_metrics,
+        mean_class_accuracy,
+        overall_accuracy,
+        segmentation_scores,
+        shape_iou,
+    )
+    from .paper_numbers import PAPER_NUMBERS, PaperNumber, paper_number
+    from .provenance import CheckpointProvenance, read_provenance
     from .results import Result, collect_run_facts, num_cores, read_results, write_results
-    from .segmentation_metrics import SegmentationScores, segmentation_scores, shape_iou
     from .tables import merge_seeds, paper_value, render_results
     from .voting import Voting, vote_logits
 else:
@@ -25,14 +31,14 @@ else:
 __all__ = [
     "C_GRID",
     "NUM_TEST_SHAPES",
-    "PAPER_FIGURES",
+    "PAPER_NUMBERS",
     "POOLINGS",
     "CheckpointProvenance",
     "FewShotFold",
     "FewShotSplit",
     "LeadingPoints",
     "LinearProbeResult",
-    "PaperFigure",
+    "PaperNumber",
     "PartIoU",
     "PointCloudAccuracy",
     "Result",
@@ -49,10 +55,10 @@ __all__ = [
     "merge_seeds",
     "num_cores",
     "overall_accuracy",
-    "paper_figure",
+    "paper_number",
     "paper_value",
     "probe_encoder",
-    "read_pre_training",
+    "read_provenance",
     "read_results",
     "render_results",
     "sample_clouds",

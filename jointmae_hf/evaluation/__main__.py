@@ -1,4 +1,4 @@
-"""Tables from results files: `python -m jointmae_hf.evaluation outputs/*/results.json --table 2`."""
+"""Render results files as a table: `python -m jointmae_hf.evaluation outputs/*/results.json --table 2`."""
 
 import argparse
 import sys
@@ -9,16 +9,16 @@ from .tables import render_results
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the table of the given files to the standard output.
+    """Write the table of the given files to standard output.
 
     Args:
         arguments (sequence of `str`, *optional*):
-            Command line without the program; that of the process by default.
+            Command line without the program name; `sys.argv[1:]` by default.
     """
     parser = argparse.ArgumentParser(prog="python -m jointmae_hf.evaluation", description=__doc__)
-    parser.add_argument("results", nargs="+", help="files results.json of one or several runs")
-    parser.add_argument("--table", type=int, choices=range(1, 9), help="table of the paper to stand beside")
-    parser.add_argument("--name", action="append", help="only results of this name; may be repeated")
+    parser.add_argument("results", nargs="+", help="results.json files of one or more runs")
+    parser.add_argument("--table", type=int, choices=range(1, 9), help="table of the paper to compare with")
+    parser.add_argument("--name", action="append", help="show only results of this name; may be repeated")
     options = parser.parse_args(arguments)
     results: list[Result] = []
     for path in options.results:

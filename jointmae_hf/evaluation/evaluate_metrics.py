@@ -1,4 +1,4 @@
-"""The metrics of point clouds as modules of the `evaluate` library, built from this file: nothing is downloaded."""
+"""Our metrics as modules of the `evaluate` library, without any download."""
 
 from typing import Any
 
@@ -6,15 +6,14 @@ import datasets
 import evaluate
 import numpy as np
 
-from .metrics import classification_metrics
-from .segmentation_metrics import segmentation_scores
+from .metrics import classification_metrics, segmentation_scores
 
 
 CITATION = "Guo et al., Joint-MAE: 2D-3D Joint Masked Autoencoders for 3D Point Cloud Pre-training, IJCAI 2023"
 
 
 class PointCloudAccuracy(evaluate.Metric):
-    """Overall and class accuracy: `overall_accuracy` and `class_accuracy`, within [0, 1].
+    """Compute the overall and the mean class accuracy: `overall_accuracy` and `class_accuracy`, within [0, 1].
 
     Example:
         >>> from jointmae_hf.evaluation import PointCloudAccuracy
@@ -25,9 +24,9 @@ class PointCloudAccuracy(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
-            description="Share of clouds whose class is right, and its mean over the classes.",
+            description="Fraction of correctly classified clouds, overall and averaged over the classes.",
             citation=CITATION,
-            inputs_description="predictions and references: one class index for each cloud.",
+            inputs_description="predictions and references: one class index per cloud.",
             features=datasets.Features(
                 {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
             ),
@@ -38,13 +37,13 @@ class PointCloudAccuracy(evaluate.Metric):
 
 
 class PartIoU(evaluate.Metric):
-    """Instance and class mIoU of parts: `instance_miou`, `class_miou` and `point_accuracy`, within [0, 1].
+    """Compute the mIoU of parts: `instance_miou`, `class_miou` and `point_accuracy`, within [0, 1].
 
     Args:
         category_parts (`Sequence[Sequence[int]]`):
-            Parts that each category can have, `config.category_labels`.
+            Possible parts of each category, `config.category_labels`.
         kwargs (`Any`, *optional*):
-            Of `evaluate.Metric`.
+            Arguments of `evaluate.Metric`.
 
     Example:
         >>> from jointmae_hf.evaluation import PartIoU
@@ -61,9 +60,9 @@ class PartIoU(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         parts = datasets.Sequence(datasets.Value("int64"))
         return evaluate.MetricInfo(
-            description="Mean IoU of parts; a part that is neither there nor predicted counts as 1.",
+            description="Mean IoU of parts; a part that is neither present nor predicted counts as 1.",
             citation=CITATION,
-            inputs_description="predictions and references: one part for each point; category: that of each cloud.",
+            inputs_description="predictions and references: one part per point; category: one per cloud.",
             features=datasets.Features(
                 {"predictions": parts, "references": parts, "category": datasets.Value("int64")}
             ),

@@ -1,4 +1,4 @@
-"""Few-shot classification: folds of N ways and K shots out of a labelled dataset."""
+"""Few-shot classification: N-way K-shot folds of a labeled dataset."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def as_fold(train: Dataset, test: Dataset) -> FewShotFold:
 
     Args:
         train (`datasets.Dataset`):
-            Split to learn from.
+            Split to train on.
         test (`datasets.Dataset`):
-            Split to measure on.
+            Split to evaluate on.
 
     Returns:
         [`FewShotFold`]: With the labels of the splits.
@@ -95,9 +95,9 @@ def draw_fold(
 
     Args:
         train (`datasets.Dataset`):
-            Labelled split to learn from.
+            Labeled split to train on.
         test (`datasets.Dataset`):
-            Labelled split to measure on, with the same classes.
+            Labeled split to evaluate on, with the same classes.
         num_ways (`int`):
             Classes of the fold, at least 2.
         num_shots (`int`):

@@ -1,10 +1,13 @@
-"""Linear SVM on frozen features: the protocol of the family, and one that chooses nothing on the test split."""
+"""Linear SVM on frozen features: the standard protocol, and C chosen by cross-validation on the train split."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from .features import extract_features
 from .metrics import class_accuracies, mean_class_accuracy, overall_accuracy
 
 
@@ -14,21 +17,21 @@ MAX_FOLDS = 5
 
 @dataclass(frozen=True)
 class LinearProbeResult:
-    """What a linear SVM reaches on the test split, and how its settings were chosen.
+    """Hold the accuracy of a linear SVM on the test split, and how its settings were chosen.
 
     Args:
         accuracy (`float`):
-            Share of test samples predicted right, within [0, 1].
+            Fraction of correctly predicted test samples, within [0, 1].
         class_accuracy (`float`):
-            Mean over the classes of the test split of the accuracy of each.
+            Mean of the per-class accuracies on the test split.
         C (`float`):
-            Weight of the errors in the SVM; smaller is smoother.
+            Penalty of the SVM; smaller means stronger regularization.
         selection (`str`):
-            The rule by which `C` and `is_standardized` were chosen, in words.
+            How `C` and `is_standardized` were chosen, in words.
         is_standardized (`bool`):
-            Whether features were scaled to mean 0 and variance 1 by the train split.
+            Whether features were standardized with the statistics of the train split.
         cross_validation_accuracy (`float`, *optional*):
-            Mean accuracy over the folds of the train split, where `C` was chosen by it.
+            Mean accuracy over the folds of the train split, if a setting was chosen by it.
         per_class_accuracy (`dict[int, float]`):
             Class index to accuracy on the test split.
     """
@@ -52,11 +55,11 @@ def linear_svm(
     seed: int = 0,
     num_jobs: int = 1,
 ) -> LinearProbeResult:
-    """Fit a linear SVM on the train split and measure it once on the test split.
+    """Fit a linear SVM on the train split and evaluate it once on the test split.
 
-    `C=0.01` without scaling is the protocol of CrossPoint, which Joint-MAE follows; Point-M2AE takes 0.012. Both were
-    fixed by their authors for other features. `C=None` chooses among `C_GRID` by stratified cross-validation on the
-    train split alone: 5 folds, or as many as the rarest class has samples. Of equally good values the smallest wins.
+    `C=0.01` without standardization is the protocol of CrossPoint, which Joint-MAE follows; Point-M2AE uses 0.012.
+    Both were tuned by their authors for other features. `C=None` chooses from `C_GRID` by stratified cross-validation
+    on the train split alone: 5 folds, or as many as the rarest class has samples. Ties go to the smallest value.
 
     Args:
         train_features (`np.ndarray` of shape `(num_train, feature_size)`):
@@ -64,25 +67,25 @@ def linear_svm(
         train_labels (`np.ndarray` of shape `(num_train,)`):
             Class indices.
         test_features (`np.ndarray` of shape `(num_test, feature_size)`):
-            Frozen features of the test split; used for nothing but the last measurement.
+            Frozen features of the test split; used only for the final evaluation.
         test_labels (`np.ndarray` of shape `(num_test,)`):
             Class indices.
         C (`float`, *optional*, defaults to 0.01):
-            Weight of the errors. `None` chooses it by cross-validation.
+            Penalty of the SVM. `None` chooses it by cross-validation.
         standardize (`bool`, *optional*, defaults to `False`):
-            Whether to scale by the mean and variance of the train split. `None` chooses it by cross-validation.
+            Whether to standardize with the mean and variance of the train split. `None` chooses by cross-validation.
         seed (`int`, *optional*, defaults to 0):
-            Of the division into folds; the SVM itself is deterministic.
+            Seed for the split into folds; the SVM itself is deterministic.
         num_jobs (`int`, *optional*, defaults to 1):
-            Processes for the cross-validation.
+            Number of processes for the cross-validation.
 
     Returns:
         [`LinearProbeResult`]: Accuracies on the test split, `C`, and the rule that chose it.
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If shapes do not fit, values are not finite, there is one class only, or cross-validation meets a
-            class with a single sample.
+        ValueError: If shapes do not match, values are not finite, there is only one class, or cross-validation meets
+            a class with a single sample.
     """
     train_features, train_labels = _validate_split("train", train_features, train_labels)
     test_features, test_labels = _validate_split("test", test_features, test_labels)
@@ -119,6 +122,49 @@ def linear_svm(
     )
 
 
+def probe_encoder(
+    encoder: torch.nn.Module,
+    train: dict[str, Tensor],
+    test: dict[str, Tensor],
+    C: float | None = None,  # noqa: N803
+    standardize: bool | None = True,
+    device: torch.device | str | None = None,
+) -> LinearProbeResult:
+    """Evaluate an encoder by a linear SVM on its frozen features.
+
+    Args:
+        encoder (`torch.nn.Module`):
+            Model such as `JointMAEModel`, see [`extract_features`].
+        train (`dict[str, torch.Tensor]`):
+            `points` and `labels` to fit the SVM on, see [`sample_clouds`].
+        test (`dict[str, torch.Tensor]`):
+            `points` and `labels` to evaluate it on.
+        C (`float`, *optional*):
+            Penalty of the SVM; by default chosen by cross-validation on `train`.
+        standardize (`bool`, *optional*, defaults to `True`):
+            Whether to standardize features; `None` chooses by cross-validation.
+        device (`torch.device` or `str`, *optional*, defaults to that of the encoder):
+            Device to compute features on.
+
+    Returns:
+        [`LinearProbeResult`]: Accuracies, `C` and how it was chosen.
+
+    Raises:
+        ValueError: If a batch has no labels.
+    """
+    if "labels" not in train or "labels" not in test:
+        raise ValueError(f"`train` and `test` must hold labels, got {sorted(train)} and {sorted(test)}.")
+    train_features, _ = extract_features(encoder, _rows(train), device=device)
+    test_features, _ = extract_features(encoder, _rows(test), device=device)
+    labels = train["labels"].cpu().numpy(), test["labels"].cpu().numpy()
+    return linear_svm(train_features, labels[0], test_features, labels[1], C=C, standardize=standardize)
+
+
+def _rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return the clouds of a batch as samples for `extract_features`."""
+    return [{"points": cloud} for cloud in batch["points"]]
+
+
 def _validate_split(split: str, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return features as float64 `(num_samples, feature_size)` and labels `(num_samples,)`."""
     features, labels = np.asarray(features, dtype=np.float64), np.asarray(labels)
@@ -132,7 +178,7 @@ def _validate_split(split: str, features: np.ndarray, labels: np.ndarray) -> tup
 
 
 def _pipeline() -> Any:
-    """Return a scaler, off at first, followed by a linear SVM."""
+    """Return a pipeline of a disabled scaler and a linear SVM."""
     try:
         from sklearn.pipeline import Pipeline
         from sklearn.svm import SVC
@@ -142,16 +188,16 @@ def _pipeline() -> Any:
 
 
 def _scaler() -> Any:
-    """Return a scaler to mean 0 and variance 1 that has seen no data."""
+    """Return an unfitted standard scaler."""
     try:
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
-        raise ImportError('Standardisation needs scikit-learn: pip install "jointmae_hf[eval]"') from error
+        raise ImportError('Standardization needs scikit-learn: pip install "jointmae_hf[eval]"') from error
     return StandardScaler()
 
 
 def _num_folds(labels: np.ndarray) -> int:
-    """Return 5, or the size of the rarest class where that is smaller."""
+    """Return 5, or the size of the rarest class if that is smaller."""
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise ValueError(
@@ -164,7 +210,7 @@ def _num_folds(labels: np.ndarray) -> int:
 def _cross_validate(
     candidates: list[dict[str, Any]], features: np.ndarray, labels: np.ndarray, folds: int, seed: int, num_jobs: int
 ) -> tuple[dict[str, Any], float]:
-    """Return the best candidate, the first among equals, and its mean accuracy over the folds."""
+    """Return the best candidate (the first in case of a tie) and its mean accuracy over the folds."""
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -177,6 +223,6 @@ def _cross_validate(
 
 
 def _selection_rule(C: float | None, standardize: bool | None, folds: int, seed: int) -> str:  # noqa: N803
-    """Say in words what was chosen on which data."""
-    chosen = [name for name, value in (("C", C), ("standardisation", standardize)) if value is None]
+    """Describe what was chosen, and on which data."""
+    chosen = [name for name, value in (("C", C), ("standardization", standardize)) if value is None]
     return f"{' and '.join(chosen)} by {folds}-fold stratified cross-validation on the train split, fold seed {seed}"

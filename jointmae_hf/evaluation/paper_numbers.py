@@ -1,27 +1,27 @@
-"""The figures that Joint-MAE's paper prints, as data: what our results stand beside.
+"""Numbers reported in the Joint-MAE paper, which our tables show next to ours.
 
 Source: Guo et al., "Joint-MAE: 2D-3D Joint Masked Autoencoders for 3D Point Cloud Pre-training", arXiv 2302.14007,
-Sec. 4. Its shapes come from ShapeNet, 57,448 of them; nothing here was measured by us.
+Sec. 4. Pre-trained on 57,448 shapes of ShapeNet; nothing here was measured by us.
 """
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class PaperFigure:
-    """One cell of a table of the paper.
+class PaperNumber:
+    """Hold one cell of a table in the paper.
 
     Args:
         table (`int`):
             Number of the table.
         row (`str`):
-            Method or setting, in our names where the setting is one of ours.
+            Method or setting, named as in our own tables.
         column (`str`):
-            What was measured, on what.
+            Metric and dataset.
         value (`float`):
             In percent.
         std (`float`, *optional*):
-            Standard deviation over ten folds, in percent, where the paper gives it.
+            Standard deviation over ten folds, in percent, if the paper reports it.
     """
 
     table: int
@@ -31,10 +31,10 @@ class PaperFigure:
     std: float | None = None
 
 
-def _rows(table: int, columns: tuple[str, ...], rows: dict[str, tuple[float, ...]]) -> tuple[PaperFigure, ...]:
-    """Return the cells of a table whose columns stand in one order."""
+def _rows(table: int, columns: tuple[str, ...], rows: dict[str, tuple[float, ...]]) -> tuple[PaperNumber, ...]:
+    """Return the cells of a table given by rows."""
     return tuple(
-        PaperFigure(table, row, column, value)
+        PaperNumber(table, row, column, value)
         for row, values in rows.items()
         for column, value in zip(columns, values, strict=True)
     )
@@ -47,7 +47,7 @@ _FEW_SHOT = {
     "10-way 20-shot": {"from scratch": (89.4, 6.3), "Point-MAE": (95.0, 3.0), "Joint-MAE": (95.1, 2.6)},
 }
 
-PAPER_FIGURES: tuple[PaperFigure, ...] = (
+PAPER_NUMBERS: tuple[PaperNumber, ...] = (
     *_rows(1, ("linear SVM, ModelNet40",), {"Point-BERT": (87.4,), "Point-MAE": (91.0,), "Joint-MAE": (92.4,)}),
     *_rows(
         2,
@@ -65,7 +65,7 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
         },
     ),
     *(
-        PaperFigure(4, row, column, value, std)
+        PaperNumber(4, row, column, value, std)
         for column, rows in _FEW_SHOT.items()
         for row, (value, std) in rows.items()
     ),
@@ -74,7 +74,7 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
         ("class mIoU", "instance mIoU"),
         {"from scratch": (83.42, 85.10), "Point-BERT": (84.11, 85.60), "Joint-MAE": (85.41, 86.28)},
     ),
-    PaperFigure(5, "Point-MAE", "instance mIoU", 86.10),
+    PaperNumber(5, "Point-MAE", "instance mIoU", 86.10),
     *_rows(
         6,
         ("linear SVM, ModelNet40",),
@@ -106,27 +106,27 @@ PAPER_FIGURES: tuple[PaperFigure, ...] = (
         },
     ),
 )
-"""Every figure of the paper that a command of ours reports beside its own."""
+"""Every number of the paper that one of our commands reports next to its own."""
 
 
-def paper_figure(table: int, row: str, column: str) -> PaperFigure | None:
-    """Find a figure of the paper.
+def paper_number(table: int, row: str, column: str) -> PaperNumber | None:
+    """Look up a number of the paper.
 
     Args:
         table (`int`):
             Number of the table, 1 to 8.
         row (`str`):
-            As in `PAPER_FIGURES`.
+            Row, as in `PAPER_NUMBERS`.
         column (`str`):
-            As in `PAPER_FIGURES`.
+            Column, as in `PAPER_NUMBERS`.
 
     Returns:
-        `PaperFigure`, *optional*: The figure, or `None` where the paper leaves the cell out.
+        `PaperNumber`, *optional*: The number, or `None` if the paper does not report it.
 
     Raises:
         ValueError: If the paper has no such table.
     """
-    if table not in {figure.table for figure in PAPER_FIGURES}:
+    if table not in {number.table for number in PAPER_NUMBERS}:
         raise ValueError(f"`table` must be one of the paper's, 1 to 8, got {table}.")
-    found = (figure for figure in PAPER_FIGURES if (figure.table, figure.row, figure.column) == (table, row, column))
+    found = (number for number in PAPER_NUMBERS if (number.table, number.row, number.column) == (table, row, column))
     return next(found, None)

@@ -1,4 +1,4 @@
-"""The file `results.json`: what was measured, on what, chosen how, by which code on which machine."""
+"""The file `results.json`: measured numbers, how they were selected, and the code and machine that produced them."""
 
 import json
 import math
@@ -28,7 +28,7 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
 )
-# An absolute path, POSIX or Windows, up to the next separator; not what follows the scheme of a web address.
+# An absolute path, POSIX or Windows, up to the next separator; not what follows the scheme of a URL.
 ABSOLUTE_PATH = re.compile(
     r"""(?:(?<=^)|(?<=[\s=,;"'\[({])|(?<=file:)|(?<=:)(?!//))(?:[A-Za-z]:[\\/]|[\\/])[^=,:;"'\])}]*"""
 )
@@ -36,35 +36,35 @@ ABSOLUTE_PATH = re.compile(
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number and what is needed to judge it.
+    """Hold one measured number and the facts needed to interpret it.
 
     Args:
         name (`str`):
-            What was measured, such as `"linear_svm_accuracy"`.
+            Name of the metric, such as `"linear_svm_accuracy"`.
         value (`float`):
-            Finite.
+            The number; must be finite.
         unit (`str`):
-            Such as `"%"`, `"fraction"` or `"samples/s"`.
+            Unit, such as `"%"`, `"fraction"` or `"samples/s"`.
         split (`str`):
-            The split that was measured, such as `"test"`.
+            Split of the evaluation, such as `"test"`.
         selection_rule (`str`):
-            How epoch and hyper-parameters were chosen and on which split, such as `"last epoch"`.
+            How epoch and hyperparameters were chosen, and on which split, such as `"last epoch"`.
         seed (`int`):
-            Of the run.
+            Seed of the run.
         num_train (`int`):
-            Samples that the number was fitted on.
+            Number of training samples.
         num_test (`int`):
-            Samples that the number was measured on.
+            Number of test samples.
         dataset (`str`):
-            Name of the data set.
+            Name of the dataset.
         std (`float`, *optional*):
-            Standard deviation over `num_runs` runs (divisor `num_runs - 1`) where `value` is their mean.
+            Sample standard deviation over `num_runs` runs, if `value` is their mean.
         num_runs (`int`, *optional*, defaults to 1):
-            Folds or seeds that `value` is the mean of.
+            Number of folds or seeds that `value` is averaged over.
         protocol (`str`, *optional*):
-            Which of several protocols, such as `"family: C=0.01, first 1,024 points"`.
+            Evaluation protocol, such as `"standard protocol (C = 0.01), first 1,024 points"`.
         pre_training (`str`, *optional*):
-            What the weights were pre-trained by and on, see [`read_pre_training`].
+            How and on what the weights were pre-trained, see [`read_provenance`].
     """
 
     name: str
@@ -86,29 +86,41 @@ class Result:
             raise ValueError(f"`num_runs` of {self.name!r} must be at least 1, got {self.num_runs}.")
         if self.std is not None and not (math.isfinite(self.std) and self.std >= 0.0 and self.num_runs > 1):
             raise ValueError(
-                f"`std` of {self.name!r} must be finite, not negative and of several runs, got {self.std} of "
-                f"{self.num_runs}."
+                f"`std` of {self.name!r} must be finite, non-negative and computed over several runs, got {self.std} "
+                f"over {self.num_runs}."
             )
         if not math.isfinite(self.value):
             raise ValueError(f"`value` of {self.name!r} must be finite, got {self.value}.")
         for field in ("name", "unit", "split", "selection_rule", "dataset"):
             if not getattr(self, field):
-                raise ValueError(f"`{field}` of {self.name!r} must say something, got an empty text.")
+                raise ValueError(f"`{field}` of {self.name!r} must not be empty, got an empty string.")
+
+
+def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Write a record as indented JSON, atomically; refuse NaN and infinity."""
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_facts: Mapping[str, Any]) -> None:
-    """Write results and facts about the run as JSON, whole or not at all.
+    """Write results and facts about the run as JSON, atomically.
 
     Args:
         path (`str` or `os.PathLike`):
-            Usually `results.json` in the output folder of the run, which must exist.
+            Usually `results.json` in the output folder of the run; the folder must exist.
         results (`Sequence[Result]`):
             At least one.
         run_facts (`Mapping[str, Any]`):
-            From [`collect_run_facts`], with anything that JSON can hold beside it.
+            Facts from [`collect_run_facts`], plus anything else that JSON can represent.
 
     Raises:
-        ValueError: If `results` is empty, or a number among `run_facts` is NaN or infinite.
+        ValueError: If `results` is empty, or a number in `run_facts` is NaN or infinite.
     """
     if not results:
         raise ValueError("`results` must hold at least one result, got none.")
@@ -117,25 +129,15 @@ def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_f
         "results": [_without_empty(asdict(result)) for result in results],
         "run": dict(run_facts),
     }
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json(path, content)
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[list[Result], dict[str, Any]]:
-    """Read what [`write_results`] wrote.
+    """Read a file written by [`write_results`].
 
     Args:
         path (`str` or `os.PathLike`):
-            The file.
+            Path of the file.
 
     Returns:
         `tuple[list[Result], dict[str, Any]]`: The results and the facts about the run.
@@ -154,22 +156,22 @@ def num_cores() -> int:
     """Count the cores that this process may use.
 
     Returns:
-        `int`: One or more; fewer than the machine has where a batch system keeps the process to some of them.
+        `int`: At least one; fewer than the machine has if a batch system restricts the process.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Collect what one needs to run the same again. Absolute paths are cut to their last part.
+    """Collect the facts needed to reproduce a run. Absolute paths are reduced to their last component.
 
     Args:
         seconds (`float`, *optional*):
             Duration of the run.
         arguments (`Sequence[str]`, *optional*, defaults to `sys.argv`):
-            Script and arguments.
+            Script name and arguments.
 
     Returns:
-        `dict[str, Any]`: `commit` of the working directory's git repository or `None`, `has_uncommitted_changes`,
+        `dict[str, Any]`: `commit` of the git repository in the working directory or `None`, `has_uncommitted_changes`,
         `versions`, `hardware`, `seconds` and `command`.
     """
     commit = _git("rev-parse", "HEAD")
@@ -189,12 +191,12 @@ def collect_run_facts(seconds: float | None = None, arguments: Sequence[str] | N
 
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a result but those that say nothing."""
+    """Drop the fields of a result that are at their default."""
     return {name: value for name, value in fields.items() if value is not None and (name, value) != ("num_runs", 1)}
 
 
 def _git(*arguments: str) -> str | None:
-    """Return the output of a git command in the working directory, None where there is no git or no commit."""
+    """Run git in the working directory; return its output, or `None` without git or a commit."""
     try:
         finished = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
     except (FileNotFoundError, subprocess.TimeoutExpired):
@@ -203,11 +205,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Versions of Python, of this package and of what it builds on.
-
-    Returns:
-        `dict[str, str | None]`: Name to version, `None` for what is not installed.
-    """
+    """Return the versions of Python, of this package and of its dependencies; `None` for what is not installed."""
     own = getattr(sys.modules.get("jointmae_hf"), "__version__", None)  # A checkout need not be installed.
     versions: dict[str, str | None] = {"python": platform.python_version(), "jointmae_hf": own}
     for package in PACKAGES:
@@ -219,7 +217,7 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def _cpu_model() -> str | None:
-    """Return the name of the processor, as Linux tells it or else as Python does."""
+    """Return the name of the processor, from /proc/cpuinfo or else from Python."""
     try:
         description = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -229,11 +227,11 @@ def _cpu_model() -> str | None:
 
 
 def _public_command(arguments: Sequence[str]) -> str:
-    """Return a command line for a shell in which no absolute path tells about the machine."""
+    """Return a shell command without absolute paths, which would reveal details of the machine."""
     shortened = [ABSOLUTE_PATH.sub(_last_part, argument) for argument in arguments]
     return shlex.join(["python", *shortened])
 
 
 def _last_part(match: re.Match[str]) -> str:
-    """Return the last part of a path; a Windows path also reads a POSIX one."""
+    """Return the last component of a path; `PureWindowsPath` parses POSIX paths too."""
     return PureWindowsPath(match.group().rstrip()).name or "."

@@ -1,4 +1,4 @@
-"""Voting: the mean of a classifier's logits over several random views of each cloud."""
+"""Voting: average the logits of a classifier over several random views of each cloud."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from jointmae_hf.model.point_ops import gather_points
 
 @dataclass(frozen=True)
 class Voting:
-    """Random views of a cloud as Point-MAE votes: candidates farthest first, a random choice of them, scaled and shifted.
+    """Draw random views of a cloud as Point-MAE does for voting: farthest points, a random subset, scaled and shifted.
 
-    Point-MAE repeats its vote of ten 299 times and prints the best of these accuracies, chosen on the test split. Here
+    Point-MAE repeats its vote over ten views 299 times and reports the best accuracy, chosen on the test split. Here
     the vote is taken once, and `seed` fixes it.
 
     Args:
         num_points (`int`):
-            Points of a view.
+            Points per view.
         num_candidates (`int`, *optional*):
-            Points to choose them from, taken farthest first; all points of a cloud by default.
+            Number of farthest points to choose from; all points of a cloud by default.
         num_votes (`int`, *optional*, defaults to 10):
-            Views of a cloud.
+            Views per cloud.
         seed (`int`, *optional*, defaults to 0):
-            Seed of choice, scale and shift.
+            Seed for choice, scale and shift.
 
     Raises:
         ValueError: If a number is not positive, or there are fewer candidates than points.
@@ -48,7 +48,7 @@ class Voting:
 
     @property
     def protocol(self) -> str:
-        """`str`: The vote in words, for the results."""
+        """`str`: Description of the vote, for the results."""
         candidates = "all" if self.num_candidates is None else f"{self.num_candidates:,} farthest"
         return f"{self.num_votes} votes of {self.num_points:,} out of {candidates} points"
 
@@ -57,12 +57,12 @@ class Voting:
 
         Args:
             points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-                Clouds, normalised if the model was trained so, with at least as many points as there are candidates.
+                Clouds with at least `num_candidates` points, normalized as in training.
             index (`torch.LongTensor` of shape `(batch_size,)`):
-                Position of each cloud in its split, which its random numbers depend on.
+                Index of each cloud in its split, which seeds its random numbers.
 
         Yields:
-            `torch.Tensor`: A view `(batch_size, self.num_points, 3)`, `num_votes` in all.
+            `torch.Tensor`: `num_votes` views of shape `(batch_size, self.num_points, 3)`.
 
         Raises:
             ValueError: If the clouds have too few points.
@@ -86,11 +86,11 @@ def vote_logits(model: torch.nn.Module, points: Tensor, index: Tensor, voting: V
         model (`torch.nn.Module`):
             Called as `model(points=...)`, in evaluation mode; returns `logits` `(batch_size, num_labels)`.
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            As for [`Voting.views`].
+            Clouds, see [`Voting.views`].
         index (`torch.LongTensor` of shape `(batch_size,)`):
-            As there.
+            Index of each cloud in its split.
         voting ([`Voting`]):
-            The views.
+            Views to average over.
 
     Returns:
         `torch.Tensor`: float32 `(batch_size, num_labels)`.

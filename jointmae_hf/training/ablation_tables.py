@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jointmae_hf.evaluation import Result, paper_figure
+from jointmae_hf.evaluation import Result, paper_number
 
 from .ablations import ABLATIONS
 
@@ -116,7 +116,7 @@ def _is_comparable(rows: Sequence[Result]) -> bool:
 
 def _paper_value(table: str, label: str) -> float | None:
     """The paper's figure of a row, where it has one."""
-    figure = paper_figure(int(table), label, PAPER_COLUMN) if table.isdigit() else None
+    figure = paper_number(int(table), label, PAPER_COLUMN) if table.isdigit() else None
     return None if figure is None else figure.value
 
 

@@ -12,7 +12,7 @@ class Ablation:
 
     Args:
         label (`str`):
-            Name of the row, that of `PAPER_FIGURES` where the paper has it.
+            Name of the row, that of `PAPER_NUMBERS` where the paper has it.
         overrides (`Mapping[str, Any]`, *optional*):
             Fields of [`JointMAEConfig`] that differ from the recipe's.
         is_pretrained (`bool`, *optional*, defaults to `True`):

@@ -1,15 +1,22 @@
-"""Fig. 3 of the paper from real tensors: correlated 3D and 2D tokens, and which pairs may attend to each other."""
+"""Fig. 3 of the paper, drawn from real tensors: correlated 3D and 2D tokens, and the pairs that may attend."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointmae_hf.model import JointMAEForPreTraining
-
-from .figure_layout import HIGHLIGHTS, MUTED_COLOR, TEXT_COLOR, bare_axes, empty_figure, to_numpy, write_text
+from .figure_layout import (
+    HIGHLIGHTS,
+    MUTED_COLOR,
+    TEXT_COLOR,
+    draw_tile,
+    empty_figure,
+    frame_patch,
+    to_numpy,
+    write_text,
+)
 from .pipeline_trace import PipelineTrace, attention_pairs
-from .reconstruction_tiles import CONTEXT_COLOR, GIVEN_COLOR, TILE_COLOR, depth_tiles
-from .sphere_renderer import render_points
+from .tiles import GIVEN_COLOR, color_depth_map, depth_scale, mark_centers, point_tile
 
 
 if TYPE_CHECKING:
@@ -20,43 +27,28 @@ TILE, GAP, LEFT, TITLE_HEIGHT, FOOT = 3.0, 0.42, 0.15, 0.52, 0.52  # Inches.
 TILE_PIXELS, RADIUS = 600, 0.022
 
 
-def alignment_figure(
-    model: JointMAEForPreTraining,
-    trace: PipelineTrace,
-    row: int = 0,
-    azimuth: float = 35.0,
-    elevation: float = 20.0,
-) -> "Figure":
-    """Draw local-aligned attention for one cloud: correlated tokens in one colour, valid and invalid pairs.
+def alignment_figure(trace: PipelineTrace, row: int = 0) -> "Figure":
+    """Draw the local-aligned attention of one cloud: correlated tokens in one color, valid and invalid pairs.
 
-    The patches into which most centres are projected have a colour and a number, and so have those centres and their
-    pairs in the matrices: the first of all tokens, the second of those that are visible in pre-training. Source:
-    Joint-MAE Sec. 3.3, Fig. 3.
+    The patches that contain the most centers have a color and a number; their centers and pairs share the color. The
+    first matrix shows all tokens, the second those visible in pre-training. Source: Joint-MAE Sec. 3.3, Fig. 3.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model of the trace.
         trace ([`PipelineTrace`]):
-            From [`trace_pipeline`].
+            The forward pass, from [`trace_pipeline`].
         row (`int`, *optional*, defaults to 0):
-            Cloud of the batch.
-        azimuth (`float`, *optional*, defaults to 35.0):
-            Of the camera for the points, in degrees; that of the trace.
-        elevation (`float`, *optional*, defaults to 20.0):
-            Of the camera for the points, in degrees.
+            Index of the cloud in the batch.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
     outputs = trace.outputs
-    one = slice(row, row + 1)
-    inputs = trace.points[one].to(model.device), outputs.depth_map[one], outputs.view[one]
     num_3d = outputs.centers.shape[1]
-    is_correlated = to_numpy(attention_pairs(model, *inputs, is_local=True)[0])[:num_3d, num_3d:]
-    pairs = to_numpy(attention_pairs(model, *inputs)[0])
+    is_correlated = to_numpy(attention_pairs(trace, is_local=True)[row])[:num_3d, num_3d:]
+    pairs = to_numpy(attention_pairs(trace)[row])
     mask_3d, mask_2d = to_numpy(outputs.mask_3d[row]), to_numpy(outputs.mask_2d[row])
     colors = _pair_colors(is_correlated)
 
@@ -65,8 +57,8 @@ def alignment_figure(
     visible_pairs = to_numpy(trace.may_attend[row])
     visible = is_correlated[~mask_3d][:, ~mask_2d]
     texts = [
-        ("3D tokens", f"{num_3d} centers, those of the numbered patches in colour"),
-        ("2D tokens", f"{mask_2d.size} patches, numbered by how many centers they hold"),
+        ("3D tokens", f"{num_3d} centers, colored by numbered patch"),
+        ("2D tokens", f"{mask_2d.size} patches, numbered by their count of centers"),
         ("All pairs", f"{is_correlated.sum()} of {is_correlated.size:,} pairs of 3D and 2D tokens are correlated"),
         (
             "Visible pairs, as in pre-training",
@@ -76,10 +68,9 @@ def alignment_figure(
     for left, (title, subtitle) in zip(lefts, texts, strict=True):
         write_text(figure, left, 0.18, title, fontsize=11, fontweight="bold")
         write_text(figure, left, 0.38, subtitle, fontsize=8, color=MUTED_COLOR)
-    _draw_cloud(
-        figure, trace, row, _token_colors(colors, np.any(is_correlated, axis=1)), lefts[0], (azimuth, elevation)
-    )
-    _draw_patches(figure, trace, row, colors, lefts[1])
+    center_colors = _token_colors(colors, is_correlated.any(axis=1))
+    _draw_cloud(figure, trace, row, center_colors, lefts[0])
+    _draw_patches(figure, to_numpy(outputs.depth_map[row, 0]), colors, lefts[1])
     _draw_pairs(figure, pairs, colors, num_3d, lefts[2])
     _draw_pairs(figure, visible_pairs, colors[~mask_3d][:, ~mask_2d], int((~mask_3d).sum()), lefts[3])
     _draw_legend(figure, lefts[2])
@@ -87,7 +78,7 @@ def alignment_figure(
 
 
 def _pair_colors(is_correlated: np.ndarray) -> np.ndarray:
-    """RGB `(num_3d, num_2d, 3)` of correlated pairs of the fullest patches; NaN for all other pairs."""
+    """Return RGB `(num_3d, num_2d, 3)` of correlated pairs of the fullest patches; NaN for all other pairs."""
     from matplotlib.colors import to_rgb
 
     colors = np.full((*is_correlated.shape, 3), np.nan)
@@ -99,54 +90,36 @@ def _pair_colors(is_correlated: np.ndarray) -> np.ndarray:
 
 
 def _token_colors(colors: np.ndarray, has_partner: np.ndarray) -> np.ndarray:
-    """RGB `(num_3d, 3)`: the colour of a centre's patch, dark without a colour, light outside the frame."""
+    """Return RGB `(num_3d, 3)`: the color of a center's patch, dark if it has none, light outside the frame."""
     is_colored = np.isfinite(colors[..., 0])
     plain = np.where(has_partner[:, None], 0.45, GIVEN_COLOR)
     first = colors[np.arange(len(colors)), is_colored.argmax(axis=1)]
     return np.where(is_colored.any(axis=1)[:, None], first, plain)
 
 
-def _draw_cloud(
-    figure: "Figure",
-    trace: PipelineTrace,
-    row: int,
-    center_colors: np.ndarray,
-    left: float,
-    camera: tuple[float, float],
-) -> None:
-    """Draw the centres, large and coloured, in the cloud."""
+def _draw_cloud(figure: "Figure", trace: PipelineTrace, row: int, colors: np.ndarray, left: float) -> None:
+    """Draw the cloud with its centers, large and colored."""
     points, centers = to_numpy(trace.points[row]), to_numpy(trace.outputs.centers[row])
-    colors = np.concatenate([np.broadcast_to(CONTEXT_COLOR, points.shape), center_colors])
-    radii = np.repeat([0.45 * RADIUS, 2.0 * RADIUS], [len(points), len(centers)])
-    cloud = np.concatenate([points, centers])
-    axis = bare_axes(figure, left, TITLE_HEIGHT, TILE, TILE)
-    axis.imshow(render_points(cloud, colors, TILE_PIXELS, radii, *camera, background=TILE_COLOR))
+    cloud = mark_centers(points, centers, colors, point_size=0.45, center_size=2.0)
+    draw_tile(figure, point_tile(cloud, TILE_PIXELS, RADIUS, trace.camera), left, TITLE_HEIGHT, TILE)
 
 
-def _draw_patches(figure: "Figure", trace: PipelineTrace, row: int, colors: np.ndarray, left: float) -> None:
-    """Draw the depth map with a frame and a number for each coloured patch."""
-    from matplotlib.patches import Rectangle
-
-    outputs = trace.outputs
-    arrays = {
-        "depth_map": to_numpy(outputs.depth_map[row, 0]),
-        "mask_2d": to_numpy(outputs.mask_2d[row]),
-        "reconstructed_pixels": to_numpy(outputs.reconstructed_pixels[row, 0]),
-    }
-    picture = 0.55 + 0.45 * depth_tiles(arrays)[0].mean(axis=2, keepdims=True).repeat(3, axis=2)
-    num_rows = int(arrays["mask_2d"].size ** 0.5)
-    size = picture.shape[0] // num_rows
-    axis = bare_axes(figure, left, TITLE_HEIGHT, TILE, TILE)
-    axis.imshow(picture, interpolation="nearest")
+def _draw_patches(figure: "Figure", depth_map: np.ndarray, colors: np.ndarray, left: float) -> None:
+    """Draw the depth map with a frame and a number for each colored patch."""
+    tones = color_depth_map(depth_map, *depth_scale(depth_map)).mean(axis=2, keepdims=True)
+    num_rows = math.isqrt(colors.shape[1])
+    size = len(depth_map) // num_rows
+    picture = 0.55 + 0.45 * tones.repeat(3, axis=2)
+    axis = draw_tile(figure, picture, left, TITLE_HEIGHT, TILE, interpolation="nearest")
     for line in range(1, num_rows):
         axis.axhline(line * size - 0.5, color="white", linewidth=0.8, zorder=1)
         axis.axvline(line * size - 0.5, color="white", linewidth=0.8, zorder=1)
     is_colored = np.isfinite(colors[..., 0])
     order = np.argsort(-is_colored.sum(axis=0), kind="stable")
     for number, patch in enumerate(order[is_colored.any(axis=0)[order]], start=1):
-        corner = patch % num_rows * size - 0.5, patch // num_rows * size - 0.5
         color = colors[is_colored[:, patch].argmax(), patch]
-        axis.add_patch(Rectangle(corner, size, size, facecolor=(*color, 0.32), edgecolor=color, linewidth=2.2))
+        frame: dict[str, Any] = {"facecolor": (*color, 0.32), "edgecolor": color, "linewidth": 2.2}
+        corner = frame_patch(axis, patch, num_rows, size, **frame)
         style: dict[str, Any] = {"fontsize": 8, "fontweight": "bold", "va": "top", "color": "white"}
         label = {"boxstyle": "square,pad=0.15", "facecolor": color, "edgecolor": color}
         axis.text(corner[0] + 0.08 * size, corner[1] + 0.1 * size, str(number), bbox=label, **style)
@@ -165,8 +138,7 @@ def _draw_pairs(figure: "Figure", may_attend: np.ndarray, colors: np.ndarray, nu
     both[:num_3d, num_3d:], both[num_3d:, :num_3d] = colors, colors.transpose(1, 0, 2)
     is_colored = np.isfinite(both[..., 0]) & may_attend
     picture[is_colored] = both[is_colored]
-    axis = bare_axes(figure, left + 0.2, TITLE_HEIGHT, TILE - 0.2, TILE - 0.2)
-    axis.imshow(picture, interpolation="nearest")
+    axis = draw_tile(figure, picture, left + 0.2, TITLE_HEIGHT, TILE - 0.2, interpolation="nearest")
     axis.spines[:].set_visible(True)
     axis.spines[:].set(color=MUTED_COLOR, linewidth=0.8)
     axis.axhline(num_3d - 0.5, color=TEXT_COLOR, linewidth=0.9)
@@ -178,12 +150,12 @@ def _draw_pairs(figure: "Figure", may_attend: np.ndarray, colors: np.ndarray, nu
 
 
 def _draw_legend(figure: "Figure", left: float) -> None:
-    """Explain the colours of the matrices."""
+    """Explain the colors of the matrices."""
     from matplotlib.patches import Patch
 
     entries = [
         (WITHIN_COLOR, "valid, within a modality"),
-        (VALID_COLOR, "valid, correlated (colour: a numbered patch)"),
+        (VALID_COLOR, "valid, correlated (color: a numbered patch)"),
         (INVALID_COLOR, "invalid"),
     ]
     handles = [Patch(facecolor=color, edgecolor=MUTED_COLOR, linewidth=0.6, label=label) for color, label in entries]

@@ -1,5 +1,6 @@
-"""What a token attends to in the cloud and in the depth map, with local-aligned and with global attention."""
+"""What a token attends to in the cloud and in the depth map, with local-aligned and global attention."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,61 +12,49 @@ from jointmae_hf.model import JointMAEForPreTraining
 from .figure_layout import (
     HIGHLIGHTS,
     MUTED_COLOR,
-    TEXT_COLOR,
-    bare_axes,
+    draw_scale,
+    draw_tile,
     empty_figure,
+    frame_patch,
+    map_colors,
     to_numpy,
     write_heading,
+    write_row_name,
     write_text,
 )
-from .model_reconstruction import reconstruct
-from .pipeline_trace import attention_pairs, attention_setting, check_2d_branch
-from .reconstruction_tiles import CONTEXT_COLOR, TILE_COLOR
-from .sphere_renderer import render_points
+from .pipeline_trace import PipelineTrace, attention_pairs, attention_setting, trace_pipeline
+from .tiles import CONTEXT_COLOR, SphereCloud, point_tile, repeat_patches
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ATTENTION_COLORMAP, QUERY_COLOR = "YlGnBu", HIGHLIGHTS[3]
+QUERY_COLOR = HIGHLIGHTS[3]
 TILE, GAP, LEFT, BLOCK_GAP, TITLE_HEIGHT, CAPTION = 2.55, 0.08, 0.34, 0.30, 0.42, 0.52  # Inches.
 TILE_PIXELS, RADIUS = 510, 0.026
 
 
 @torch.no_grad()
-def attention_maps(
-    model: JointMAEForPreTraining,
-    points: Tensor,
-    depth_map: Tensor,
-    view: Tensor,
-    is_local: bool | None = None,
-    layer: int = -1,
-) -> Tensor:
-    """Attention of one encoder block among all tokens, none hidden, averaged over heads.
+def attention_maps(trace: PipelineTrace, is_local: bool | None = None, layer: int = -1) -> Tensor:
+    """Return the attention of an encoder block, averaged over heads, with no token hidden.
 
     Args:
-        model (`JointMAEForPreTraining`):
-            The model; its attention implementation and settings are put back.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Clouds in the unit sphere, y up.
-        depth_map (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`):
-            Their depth maps.
-        view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
-            Poses of the depth maps.
+        trace ([`PipelineTrace`]):
+            The clouds and their depth maps, from [`trace_pipeline`].
         is_local (`bool`, *optional*):
-            Local-aligned or global attention in both directions, whatever the model was trained with; by default as it
-            was configured.
+            Local-aligned or global attention in both directions, regardless of how the model was trained; by default
+            as configured.
         layer (`int`, *optional*, defaults to -1):
-            Block of the encoder.
+            Index of the encoder block.
 
     Returns:
-        `torch.Tensor` of shape `(batch_size, num_tokens, num_tokens)`: Rows are queries and add up to 1; 3D tokens
+        `torch.Tensor` of shape `(batch_size, num_tokens, num_tokens)`: Rows are queries and sum to 1; 3D tokens
         first.
 
     Raises:
-        ValueError: If the model has no 2D branch or no such block.
+        ValueError: If the model has no such block.
     """
-    check_2d_branch(model)
+    model, outputs = trace.model, trace.outputs
     num_layers = model.config.num_hidden_layers
     if not -num_layers <= layer < num_layers:
         raise ValueError(f"`layer` must be one of {num_layers} blocks, got {layer}.")
@@ -73,10 +62,11 @@ def attention_maps(
     model.set_attn_implementation("eager")  # the only one that returns its weights
     try:
         with attention_setting(model, is_local):
-            outputs = model.jointmae(points, depth_map, view, output_attentions=True)
+            points = trace.points.to(model.device)
+            attentions = model.jointmae(points, outputs.depth_map, outputs.view, output_attentions=True).attentions
     finally:
         model.set_attn_implementation(before)
-    return outputs.attentions[layer].mean(dim=1)
+    return attentions[layer].mean(dim=1)
 
 
 def attention_figure(
@@ -87,77 +77,77 @@ def attention_figure(
     azimuth: float = 35.0,
     elevation: float = 20.0,
 ) -> "Figure":
-    """Draw what a 3D token and the patch that it is projected into attend to, locally and globally.
+    """Draw what a 3D token and its patch attend to, with local-aligned and with global attention.
 
-    Points are coloured by the attention to the token whose centre is nearest, patches by the attention to theirs. Each
-    half of a row has its scale, from the least to the 99th percentile. What a query must not attend to stays grey. Weights are the same in both halves; the half
-    that the model was not trained with shows what lifting or adding the mask changes.
+    Points are colored by the attention to the token with the nearest center, patches by the attention to their token;
+    what a query must not attend to is gray. Each half of a row has its own scale, from the minimum to the 99th
+    percentile. Both halves use the same weights: the one that the model was not trained with shows the effect of
+    lifting or adding the mask.
 
     Args:
         model (`JointMAEForPreTraining`):
-            The model; it needs the 2D branch.
+            The model; must have a 2D branch.
         points (`torch.Tensor` of shape `(num_points, 3)`):
             A cloud in the unit sphere, y up.
         token (`int`, *optional*):
-            3D token that asks, in the order of farthest point sampling; by default the first of the patch that holds
-            most centres.
+            3D token used as query, in the order of farthest point sampling; by default the first one of the patch that
+            contains the most centers.
         layer (`int`, *optional*, defaults to -1):
-            Block of the encoder.
+            Index of the encoder block.
         azimuth (`float`, *optional*, defaults to 35.0):
-            Degrees about the up axis, of the camera and of the depth map.
+            Degrees about the up axis, for the camera and the depth map.
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the horizontal plane.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If the model has no 2D branch, no such block or no such token.
     """
-    check_2d_branch(model)
-    outputs = reconstruct(model, points[None], azimuth=azimuth, elevation=elevation)
-    inputs = points[None].to(model.device), outputs.depth_map, outputs.view
+    trace = trace_pipeline(model, points[None], azimuth=azimuth, elevation=elevation)
+    outputs = trace.outputs
     centers = to_numpy(outputs.centers[0])
-    is_valid = to_numpy(attention_pairs(model, *inputs, is_local=True)[0])
+    is_valid = to_numpy(attention_pairs(trace, is_local=True)[0])
     is_correlated = is_valid[: len(centers), len(centers) :]
     token, patch = _choose_queries(is_correlated, token)
     nearest = to_numpy(torch.cdist(points.float().cpu(), outputs.centers[0].float().cpu()).argmin(dim=1))
-    scene = {
-        "points": to_numpy(points),
-        "centers": centers,
-        "nearest": nearest,
-        "map": to_numpy(outputs.depth_map[0, 0]),
-    }
+    cloud, depth_map = to_numpy(points), to_numpy(outputs.depth_map[0, 0])
 
     width = LEFT + 4 * TILE + 2 * GAP + BLOCK_GAP + 0.12
     row_height = TILE + CAPTION
     figure = empty_figure(width, TITLE_HEIGHT + 2 * row_height)
-    lefts = [LEFT, LEFT + TILE + GAP, LEFT + 2 * TILE + GAP + BLOCK_GAP, LEFT + 3 * TILE + 2 * GAP + BLOCK_GAP]
-    write_heading(figure, "Local-aligned attention", lefts[0], lefts[1] + TILE)
-    write_heading(figure, "Global attention", lefts[2], lefts[3] + TILE)
-    maps = [to_numpy(attention_maps(model, *inputs, is_local, layer)[0]) for is_local in (True, False)]
-    queries = [("3D token asks", token), ("2D token asks", None if patch is None else len(centers) + patch)]
+    maps = [to_numpy(attention_maps(trace, is_local, layer)[0]) for is_local in (True, False)]
+    lefts = [LEFT, LEFT + 2 * TILE + GAP + BLOCK_GAP]
+    for left, heading in zip(lefts, ("Local-aligned attention", "Global attention"), strict=True):
+        write_heading(figure, heading, left, left + 2 * TILE + GAP)
+    queries = [("Query: 3D token", token), ("Query: 2D token", None if patch is None else len(centers) + patch)]
     for row, (name, query) in enumerate(queries):
         top = TITLE_HEIGHT + row * row_height
-        write_text(figure, 0.16, top + TILE / 2, name, rotation=90, fontsize=10.5, fontweight="bold", ha="center")
+        write_row_name(figure, 0.16, top + TILE / 2, name)
         if query is None:
-            write_text(figure, LEFT, top + TILE / 2, "The token's center is projected outside the frame.", fontsize=9)
+            write_text(
+                figure, LEFT, top + TILE / 2, "The center of the token is projected outside the frame.", fontsize=9
+            )
             continue
-        for half, weights in enumerate(maps):
-            shown = weights[query].copy()
-            if half == 0:
-                shown[~is_valid[query]] = np.nan
-            places = lefts[2 * half], lefts[2 * half + 1], top
-            limits = float(np.nanmin(shown)), max(float(np.nanquantile(shown, 0.99)), float(np.nanmin(shown)) + 1e-9)
-            asked = token if row == 0 else None, patch
-            _draw_pair(figure, scene, shown, limits, asked, places, (azimuth, elevation))
-            _draw_scale(figure, limits, lefts[2 * half] + TILE + GAP / 2, top + TILE + 0.32)
+        query_center = centers[token] if row == 0 else None
+        for left, weights, is_allowed in zip(lefts, maps, (is_valid[query], True), strict=True):
+            shown = np.where(is_allowed, weights[query], np.nan)
+            lowest = float(np.nanmin(shown))
+            limits = lowest, max(float(np.nanquantile(shown, 0.99)), lowest + 1e-9)
+            scaled = np.split((shown - limits[0]) / (limits[1] - limits[0]), [len(centers)])
+            picture = point_tile(
+                _color_cloud(cloud, scaled[0][nearest], query_center), TILE_PIXELS, RADIUS, (azimuth, elevation)
+            )
+            draw_tile(figure, picture, left, top, TILE)
+            _draw_map(figure, depth_map, scaled[1], patch, row == 0, left + TILE + GAP, top)
+            _write_captions(figure, np.split(shown, [len(centers)]), limits, left, top + TILE)
     return figure
 
 
 def _choose_queries(is_correlated: np.ndarray, token: int | None) -> tuple[int, int | None]:
-    """The 3D token that asks and its patch, `None` outside the frame."""
+    """Return the 3D token used as query and its patch, `None` outside the frame."""
     if token is None:
         token = int(is_correlated[:, is_correlated.sum(axis=0).argmax()].argmax())
     if not 0 <= token < len(is_correlated):
@@ -165,61 +155,46 @@ def _choose_queries(is_correlated: np.ndarray, token: int | None) -> tuple[int, 
     return token, int(is_correlated[token].argmax()) if is_correlated[token].any() else None
 
 
-def _draw_pair(
+def _color_cloud(points: np.ndarray, weights: np.ndarray, center: np.ndarray | None) -> SphereCloud:
+    """Color points by attention, gray where it is not allowed; add the center of the query, if any."""
+    from matplotlib.colors import to_rgb
+
+    colors = np.where(np.isfinite(weights)[:, None], map_colors(np.nan_to_num(weights)), CONTEXT_COLOR)
+    sizes = np.ones(len(points))
+    if center is None:
+        return points, colors, sizes
+    return np.vstack([points, center]), np.vstack([colors, to_rgb(QUERY_COLOR)]), np.append(sizes, 2.6)
+
+
+def _draw_map(
     figure: "Figure",
-    scene: dict[str, np.ndarray],
+    depth_map: np.ndarray,
     weights: np.ndarray,
-    limits: tuple[float, float],
-    query: tuple[int | None, int | None],
-    places: tuple[float, float, float],
-    camera: tuple[float, float],
+    patch: int | None,
+    is_key: bool,
+    left: float,
+    top: float,
 ) -> None:
-    """Draw attention in the cloud and in the depth map, with its shares below; NaN is not allowed."""
-    from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
-
-    centers, (token, patch), (left_3d, left_2d, top) = scene["centers"], query, places
-    scaled = (weights - limits[0]) / (limits[1] - limits[0])
-    of_3d, of_2d = scaled[: len(centers)], scaled[len(centers) :]
-    colors = _attention_colors(of_3d)[scene["nearest"]]
-    cloud, radii = scene["points"], np.full(len(scene["points"]), RADIUS)
-    if token is not None:
-        from matplotlib.colors import to_rgb
-
-        cloud = np.concatenate([cloud, centers[token, None]])
-        colors, radii = np.concatenate([colors, [to_rgb(QUERY_COLOR)]]), np.append(radii, 2.6 * RADIUS)
-    axis = bare_axes(figure, left_3d, top, TILE, TILE)
-    axis.imshow(render_points(cloud, colors, TILE_PIXELS, radii, *camera, background=TILE_COLOR))
-
-    num_rows = int(of_2d.size**0.5)
-    size = len(scene["map"]) // num_rows
-    gray = 0.93 - 0.55 * scene["map"][..., None].repeat(3, axis=2)
-    grid = np.kron(np.nan_to_num(of_2d).reshape(num_rows, num_rows), np.ones((size, size)))
-    is_given = np.kron(np.isfinite(of_2d).reshape(num_rows, num_rows), np.ones((size, size)))[..., None]
-    overlay = colormaps[ATTENTION_COLORMAP](np.clip(grid, 0.0, 1.0))[..., :3]
-    axis = bare_axes(figure, left_2d, top, TILE, TILE)
-    axis.imshow(gray * (1 - 0.7 * is_given) + 0.7 * is_given * overlay, interpolation="nearest")
+    """Draw attention over the depth map and a frame around the token's patch, dashed if it is a key."""
+    num_rows = math.isqrt(weights.size)
+    gray = 0.93 - 0.55 * depth_map[..., None].repeat(3, axis=2)
+    cover = 0.7 * repeat_patches(np.isfinite(weights), depth_map)[..., None]
+    overlay = map_colors(repeat_patches(np.nan_to_num(weights), depth_map))
+    axis = draw_tile(figure, gray * (1 - cover) + cover * overlay, left, top, TILE, interpolation="nearest")
     if patch is not None:
-        corner = patch % num_rows * size - 0.5, patch // num_rows * size - 0.5
-        style: dict[str, Any] = {"linewidth": 2.4, "linestyle": "-" if token is None else (0, (2, 1))}
-        axis.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=QUERY_COLOR, **style))
-    for left, part, name in ((left_3d, weights[: len(centers)], "3D"), (left_2d, weights[len(centers) :], "2D")):
+        line: dict[str, Any] = {"linewidth": 2.4, "linestyle": (0, (2, 1)) if is_key else "-"}
+        frame_patch(axis, patch, num_rows, len(depth_map) // num_rows, fill=False, edgecolor=QUERY_COLOR, **line)
+
+
+def _write_captions(
+    figure: "Figure", parts: list[np.ndarray], limits: tuple[float, float], left: float, top: float
+) -> None:
+    """Write the share of each modality below its tile, and the scale of both below that."""
+    for column, (name, part) in enumerate(zip(("3D", "2D"), parts, strict=True)):
         share = f"{100 * np.nansum(part):.0f} % to {np.isfinite(part).sum()} of {part.size} {name} tokens"
-        write_text(figure, left, top + TILE + 0.12, share, fontsize=8.5, color=TEXT_COLOR)
-
-
-def _attention_colors(weights: np.ndarray) -> np.ndarray:
-    """RGB of attention weights; grey where it is not allowed."""
-    from matplotlib import colormaps
-
-    colors = colormaps[ATTENTION_COLORMAP](np.clip(np.nan_to_num(weights), 0.0, 1.0))[:, :3]
-    return np.where(np.isfinite(weights)[:, None], colors, CONTEXT_COLOR)
-
-
-def _draw_scale(figure: "Figure", limits: tuple[float, float], middle: float, top: float) -> None:
-    """Draw the scale of both tiles of a half below them."""
-    axis = bare_axes(figure, middle - 0.5, top - 0.04, 1.0, 0.08)
-    axis.imshow(np.linspace(0.0, 1.0, 64)[None], cmap=ATTENTION_COLORMAP, aspect="auto")
+        write_text(figure, left + column * (TILE + GAP), top + 0.12, share, fontsize=8.5)
+    middle = left + TILE + GAP / 2
+    draw_scale(figure, middle - 0.5, top + 0.28, 1.0)
     style: dict[str, Any] = {"fontsize": 7.5, "color": MUTED_COLOR}
-    write_text(figure, middle - 0.55, top, f"attention {limits[0]:.3f}", ha="right", **style)
-    write_text(figure, middle + 0.55, top, f"{limits[1]:.3f}", **style)
+    write_text(figure, middle - 0.55, top + 0.32, f"attention {limits[0]:.3f}", ha="right", **style)
+    write_text(figure, middle + 0.55, top + 0.32, f"{limits[1]:.3f}", **style)

@@ -1,55 +1,68 @@
-"""Fig. 2 of the paper from real tensors: every stage of one forward pass with its shape."""
+"""Fig. 2 of the paper, drawn from real tensors: every stage of one forward pass with its shape."""
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from .figure_layout import HIGHLIGHTS, MUTED_COLOR, TEXT_COLOR, bare_axes, empty_figure, to_numpy, write_text
-from .pipeline_trace import PipelineTrace
-from .reconstruction_tiles import CONTEXT_COLOR, GIVEN_COLOR, TILE_COLOR, depth_tiles, height_colors
-from .sphere_renderer import render_points
+from .figure_layout import (
+    HIGHLIGHTS,
+    MUTED_COLOR,
+    TEXT_COLOR,
+    bare_axes,
+    draw_tile,
+    empty_figure,
+    to_numpy,
+    write_row_name,
+    write_text,
+)
+from .pipeline_trace import PipelineTrace, shape_arrays
+from .tiles import (
+    GIVEN_COLOR,
+    SphereCloud,
+    depth_tiles,
+    height_colors,
+    mark_centers,
+    patch_lines,
+    point_tile,
+    repeat_patches,
+    shape_clouds,
+)
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOR_3D, COLOR_2D = HIGHLIGHTS[0], HIGHLIGHTS[3]
-TOKEN_COLORMAP = "PuOr_r"
 NUM_COLUMNS, TILE, GAP, MARGIN, TITLE_HEIGHT, ROW_LABEL = 5, 2.12, 0.14, 0.12, 0.46, 0.30  # Inches.
 TILE_PIXELS, RADIUS = 424, 0.022
+TOKEN_STYLE = {"cmap": "PuOr_r", "vmin": -1.0, "vmax": 1.0, "interpolation": "nearest", "aspect": "auto"}
 Panel = tuple[str, str, np.ndarray | list[np.ndarray]]
 
 
-def pipeline_figure(
-    trace: PipelineTrace, row: int = 0, title: str | None = None, azimuth: float = 35.0, elevation: float = 20.0
-) -> "Figure":
-    """Draw what went through the model for one cloud, stage by stage, each with the shape of its tensor.
+def pipeline_figure(trace: PipelineTrace, row: int = 0, title: str | None = None) -> "Figure":
+    """Draw the forward pass of one cloud stage by stage, each with the shape of its tensor.
 
-    Clouds are coloured by height, depth maps by closeness; tokens are rows of features on a scale of their panel,
-    3D tokens (blue) above 2D tokens (vermilion). Source: Joint-MAE Fig. 2.
+    Clouds are colored by height, depth maps by closeness; tokens are rows of features, normalized per panel, 3D tokens
+    (blue) above 2D tokens (vermilion). Source: Joint-MAE Fig. 2.
 
     Args:
         trace ([`PipelineTrace`]):
-            From [`trace_pipeline`].
+            The forward pass, from [`trace_pipeline`].
         row (`int`, *optional*, defaults to 0):
-            Cloud of the batch.
+            Index of the cloud in the batch.
         title (`str`, *optional*):
             Name of the cloud.
-        azimuth (`float`, *optional*, defaults to 35.0):
-            Of the camera for the points, in degrees; that of the trace.
-        elevation (`float`, *optional*, defaults to 20.0):
-            Of the camera for the points, in degrees.
 
     Returns:
-        `matplotlib.figure.Figure`: Save it by [`save_figure`].
+        `matplotlib.figure.Figure`: The figure, see [`save_figure`].
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
     arrays = _arrays(trace, row)
     rows = [
-        ("3D branch", COLOR_3D, _panels_3d(arrays, azimuth, elevation)),
+        ("3D branch", COLOR_3D, _panels_3d(arrays, trace.camera)),
         ("2D branch", COLOR_2D, _panels_2d(arrays)),
         ("Joint transformer", TEXT_COLOR, _token_panels(arrays)),
     ]
@@ -58,71 +71,49 @@ def pipeline_figure(
     for number, (label, color, panels) in enumerate(rows):
         top = number * (TITLE_HEIGHT + TILE) + TITLE_HEIGHT
         name = f"{label}: {title}" if title and number == 0 else label
-        write_text(
-            figure, 0.15, top + TILE / 2, name, rotation=90, fontsize=10.5, fontweight="bold", color=color, ha="center"
-        )
+        write_row_name(figure, 0.15, top + TILE / 2, name, color=color)
         for column, panel in enumerate(panels):
             _draw_panel(figure, panel, ROW_LABEL + column * (TILE + GAP), top)
     return figure
 
 
 def _arrays(trace: PipelineTrace, row: int) -> dict[str, np.ndarray]:
-    """Tensors of one cloud as arrays, with the targets of its hidden tokens."""
-    outputs, group_size = trace.outputs, trace.tensors["predicted_groups"].shape[2]
+    """Return the recorded tensors of one cloud as arrays, and what Fig. 5 shows of it."""
     arrays = {name: to_numpy(tensor[row]) for name, tensor in trace.tensors.items()}
-    arrays |= {
-        "points": to_numpy(trace.points[row]),
-        "centers": to_numpy(outputs.centers[row]),
-        "depth_map": to_numpy(outputs.depth_map[row, 0]),
-        "reconstructed_pixels": to_numpy(outputs.reconstructed_pixels[row, 0]),
-        "mask_3d": to_numpy(outputs.mask_3d[row]),
-        "mask_2d": to_numpy(outputs.mask_2d[row]),
-        "target_points": to_numpy(outputs.target_points[row]),
-        "reconstructed_points": to_numpy(outputs.reconstructed_points[row]),
-    }
-    arrays["is_hidden"] = np.repeat(arrays["mask_3d"], group_size)
-    return arrays
+    arrays |= shape_arrays(trace.model, trace.points, trace.outputs, row)
+    return arrays | {"mask_3d": to_numpy(trace.outputs.mask_3d[row])}
 
 
-def _panels_3d(arrays: dict[str, np.ndarray], azimuth: float, elevation: float) -> list[Panel]:
-    """Cloud, centres of both scales, masked tokens, reconstruction."""
+def _panels_3d(arrays: dict[str, np.ndarray], camera: tuple[float, float]) -> list[Panel]:
+    """Return the cloud, the centers of both scales, the points of visible tokens and the reconstruction."""
     points, centers, fine_centers = arrays["points"], arrays["centers"], arrays["fine_centers"]
-    heights = float(points[:, 1].min()), float(points[:, 1].max())
-
-    def draw(cloud: np.ndarray, colors: np.ndarray, radii: float | np.ndarray = RADIUS) -> np.ndarray:
-        return render_points(cloud, colors, TILE_PIXELS, radii, azimuth, elevation, background=TILE_COLOR)
-
-    def draw_centers(chosen: np.ndarray, colors: np.ndarray, size: float) -> np.ndarray:
-        context = np.broadcast_to(CONTEXT_COLOR, points.shape)
-        radii = np.repeat([0.4 * RADIUS, size * RADIUS], [len(points), len(chosen)])
-        return draw(np.concatenate([points, chosen]), np.concatenate([context, colors]), radii)
-
-    visible = ~arrays["mask_3d"]
-    token_colors = np.where(visible[:, None], height_colors(centers, *heights), GIVEN_COLOR)
-    is_hidden = arrays["is_hidden"]
-    reconstruction = height_colors(arrays["reconstructed_points"], *heights)
-    reconstruction[~is_hidden] = GIVEN_COLOR
-    given = arrays["target_points"][~is_hidden]
-    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (grey)"
-    panels: list[Panel] = [("Point cloud P", _shape(points), draw(points, height_colors(points, *heights)))]
+    visible, given = ~arrays["mask_3d"], arrays["visible_points"]
+    whole, _, _, rebuilt = shape_clouds(arrays)
+    token_colors = np.where(visible[:, None], height_colors(centers, points), GIVEN_COLOR)
+    hidden = f"{int(visible.sum())} visible, {int((~visible).sum())} hidden (gray)"
+    note = "" if arrays["is_hidden"].all() else ", given in gray"
+    clouds: list[tuple[str, str, SphereCloud]] = [("Point cloud P", _shape(points), whole)]
     if len(fine_centers) > len(centers):
-        picture = draw_centers(fine_centers, height_colors(fine_centers, *heights), 1.4)
-        panels.append(("FPS centers, fine scale", _shape(fine_centers), picture))
-    predicted = f"{_shape(arrays['predicted_groups'])} predicted, given in grey"
-    return [
-        *panels,
-        ("FPS centers, 3D tokens", f"{_shape(centers)}: {hidden}", draw_centers(centers, token_colors, 2.1)),
-        ("Points of visible tokens", _shape(given), draw(given, height_colors(given, *heights))),
-        ("Reconstructed points", predicted, draw(arrays["reconstructed_points"], reconstruction)),
+        fine = mark_centers(points, fine_centers, height_colors(fine_centers, points), center_size=1.4)
+        clouds.append(("FPS centers, fine scale", _shape(fine_centers), fine))
+    clouds += [
+        (
+            "FPS centers, 3D tokens",
+            f"{_shape(centers)}: {hidden}",
+            mark_centers(points, centers, token_colors, center_size=2.1),
+        ),
+        ("Points of visible tokens", _shape(given), (given, height_colors(given, points), np.ones(len(given)))),
+        ("Reconstructed points", f"{_shape(arrays['predicted_groups'])} predicted{note}", rebuilt),
     ]
+    return [(name, shape, point_tile(cloud, TILE_PIXELS, RADIUS, camera)) for name, shape, cloud in clouds]
 
 
 def _panels_2d(arrays: dict[str, np.ndarray]) -> list[Panel]:
-    """Depth map, features of the small patches, masked tokens, reconstruction."""
+    """Return the depth map, the features of the small patches, the mask, the visible pixels and the reconstruction."""
     depth_map, masked, reconstruction = depth_tiles(arrays)
     fine = arrays["fine_features_2d"]
     visible = int((~arrays["mask_2d"]).sum())
-    rows = int(arrays["mask_2d"].size ** 0.5)
+    rows = math.isqrt(arrays["mask_2d"].size)
     energy = np.linalg.norm(fine, axis=0)
     panels: list[Panel] = [("Depth map I = Project(P)", f"1 x {_shape(arrays['depth_map'])}", depth_map)]
     if fine.shape[1] > rows:
@@ -137,7 +128,7 @@ def _panels_2d(arrays: dict[str, np.ndarray]) -> list[Panel]:
 
 
 def _token_panels(arrays: dict[str, np.ndarray]) -> list[Panel]:
-    """Tokens before and after the encoder, after the shared and after the specific decoders."""
+    """Return the tokens before and after the encoder, after the shared decoder and after the specific decoders."""
     visible = int((~arrays["mask_3d"]).sum())
     specific = np.concatenate([arrays["decoded_3d"], arrays["decoded_2d"]])
     stages: list[tuple[str, np.ndarray, int]] = [
@@ -152,11 +143,11 @@ def _token_panels(arrays: dict[str, np.ndarray]) -> list[Panel]:
         for name, tokens, count in stages
     ]
     cosine = _cosines(arrays["encoded"], visible)
-    return [*panels, ("Similarity of encoded tokens", f"{_shape(cosine)}, cosine about each mean", cosine)]
+    return [*panels, ("Similarity of encoded tokens", f"{_shape(cosine)}, centered cosine", cosine)]
 
 
 def _cosines(tokens: np.ndarray, num_3d: int) -> np.ndarray:
-    """Cosines of all pairs of tokens, without what those of a modality have in common."""
+    """Return the cosine similarity of all pairs of tokens, centered per modality."""
     blocks = [block - block.mean(axis=0) for block in (tokens[:num_3d], tokens[num_3d:])]
     centered = np.concatenate(blocks)
     centered = centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-9)
@@ -164,56 +155,47 @@ def _cosines(tokens: np.ndarray, num_3d: int) -> np.ndarray:
 
 
 def _draw_panel(figure: "Figure", panel: Panel, left: float, top: float) -> None:
-    """Draw a picture, a matrix or two blocks of tokens under a title and a line that gives the shape."""
+    """Draw a picture, a matrix or two blocks of tokens under a title and the shape."""
     title, shape, content = panel
     write_text(figure, left, top - 0.29, title, fontsize=9.5)
     write_text(figure, left, top - 0.11, shape, fontsize=7.5, color=MUTED_COLOR)
     if isinstance(content, list):
         _draw_tokens(figure, content, left, top)
         return
-    axis = bare_axes(figure, left, top, TILE, TILE)
-    if content.ndim == 2:
-        axis.imshow(content, cmap=TOKEN_COLORMAP, vmin=-1.0, vmax=1.0, interpolation="nearest", aspect="auto")
-    else:
-        axis.imshow(content, interpolation="antialiased" if content.shape[0] == TILE_PIXELS else "nearest")
+    style = {"interpolation": "antialiased" if len(content) == TILE_PIXELS else "nearest"}
+    draw_tile(figure, content, left, top, TILE, **(TOKEN_STYLE if content.ndim == 2 else style))
 
 
 def _draw_tokens(figure: "Figure", blocks: list[np.ndarray], left: float, top: float) -> None:
-    """Draw 3D tokens above 2D tokens, rows of equal height, with a bar in the colour of the branch."""
+    """Draw 3D tokens above 2D tokens, rows of equal height, with a bar in the color of the branch."""
     tokens = np.concatenate(blocks)
     mean, spread = tokens.mean(), 2.5 * max(float(tokens.std()), 1e-9)
     bar, slit = 0.06, 0.05
-    height = (TILE - slit) / max(len(tokens), 1)
+    row_height = (TILE - slit) / max(len(tokens), 1)
     for block, color in zip(blocks, (COLOR_3D, COLOR_2D), strict=True):
         if not len(block):
             continue
-        side: Any = bare_axes(figure, left, top, bar, height * len(block))
-        side.set_facecolor(color)
-        axis = bare_axes(figure, left + bar + 0.03, top, TILE - bar - 0.03, height * len(block))
-        axis.imshow(
-            (block - mean) / spread, cmap=TOKEN_COLORMAP, vmin=-1.0, vmax=1.0, interpolation="nearest", aspect="auto"
-        )
-        top += height * len(block) + slit
+        height = row_height * len(block)
+        bare_axes(figure, left, top, bar, height).set_facecolor(color)
+        axis = bare_axes(figure, left + bar + 0.03, top, TILE - bar - 0.03, height)
+        axis.imshow((block - mean) / spread, **TOKEN_STYLE)
+        top += height + slit
 
 
 def _mask_picture(mask: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """The depth map, faded where a token is hidden."""
-    rows = int(mask.size**0.5)
-    is_hidden = np.kron(mask.reshape(rows, rows), np.ones((picture.shape[0] // rows, picture.shape[1] // rows)))
-    cover = 0.72 * is_hidden[..., None]
+    """Fade the depth map where a token is hidden."""
+    cover = 0.72 * repeat_patches(mask, picture)[..., None]
     faded = (1.0 - cover) * picture + cover * np.array(GIVEN_COLOR)
-    lines = np.zeros(picture.shape[:2], dtype=bool)
-    lines[:: picture.shape[0] // rows], lines[:, :: picture.shape[1] // rows] = True, True
-    return np.where(lines[..., None], 1.0, faded)
+    return np.where(patch_lines(mask.size, picture)[..., None], 1.0, faded)
 
 
 def _gray(values: np.ndarray) -> np.ndarray:
-    """Values as a picture from light to dark."""
+    """Return values as a picture from light to dark."""
     span = max(float(values.max() - values.min()), 1e-9)
     tone = 0.97 - 0.85 * (values - values.min()) / span
     return np.repeat(tone[..., None], 3, axis=2)
 
 
-def _shape(values: np.ndarray | torch.Tensor) -> str:
-    """Shape in words."""
+def _shape(values: np.ndarray) -> str:
+    """Format a shape."""
     return " x ".join(f"{size:,}" for size in values.shape)

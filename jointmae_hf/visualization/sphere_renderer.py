@@ -1,35 +1,24 @@
-"""Pictures of point clouds as lit spheres, by numpy alone: the same pixels on every machine."""
+"""Renderer of point clouds as lit spheres in pure numpy, with the same pixels on every machine."""
 
 import math
 
 import numpy as np
 
 
-FRAME_HALF_WIDTH = 1.05  # World units from the middle of the picture to its edge: a unit sphere plus a margin.
-LIGHT_DIRECTION = np.array([-0.42, 0.62, 0.66])  # Towards the light, in camera axes: right, up, towards the viewer.
+FRAME_HALF_WIDTH = 1.05  # World units from the center of the picture to its edge: a unit sphere plus a margin.
+LIGHT_DIRECTION = np.array([-0.42, 0.62, 0.66])  # Toward the light, in camera axes: right, up, toward the viewer.
 AMBIENT_LIGHT, DIFFUSE_LIGHT, HIGHLIGHT = 0.52, 0.55, 0.10
 HIGHLIGHT_EXPONENT = 24
-HAZE = 0.22  # Share of the background in the colour of the farthest point of a unit sphere: a cue for depth.
-OCCLUSION_STRENGTH, OCCLUSION_RANGE = 0.55, 0.30  # Darkening of hollows; depth in world units that counts as one.
-OCCLUSION_RINGS = (0.02, 0.05, 0.09)  # Distances in world units at which neighbours may cast shade.
+HAZE = 0.22  # Fraction of the background in the color of the farthest point of a unit sphere: a cue for depth.
+OCCLUSION_STRENGTH, OCCLUSION_RANGE = (
+    0.55,
+    0.30,
+)  # Darkening of cavities; depth difference in world units with full effect.
+OCCLUSION_RINGS = (0.02, 0.05, 0.09)  # Distances in world units at which neighbors may occlude.
 
 
 def camera_axes(azimuth: float = 0.0, elevation: float = 0.0) -> np.ndarray:
-    """Return the axes of a camera that looks at the origin, y up.
-
-    Args:
-        azimuth (`float`, *optional*, defaults to 0.0):
-            Degrees about the y axis; 0 looks from +z, 90 from +x.
-        elevation (`float`, *optional*, defaults to 0.0):
-            Degrees above the xz plane; 90 looks straight down.
-
-    Returns:
-        `np.ndarray` of shape `(3, 3)`: Rows point right, up and towards the viewer, in world coordinates.
-
-    Example:
-        >>> camera_axes(azimuth=90.0).round(3)[2].tolist()
-        [1.0, 0.0, 0.0]
-    """
+    """Return the right, up and viewer axes `(3, 3)` of a camera at angles in degrees, see [`render_points`]."""
     turn, tilt = math.radians(azimuth), math.radians(elevation)
     right = [math.cos(turn), 0.0, -math.sin(turn)]
     up = [-math.sin(turn) * math.sin(tilt), math.cos(tilt), -math.cos(turn) * math.sin(tilt)]
@@ -48,9 +37,9 @@ def render_points(
     camera_distance: float | None = 6.0,
     supersampling: int = 2,
 ) -> np.ndarray:
-    """Draw a point cloud as lit spheres with a depth buffer.
+    """Render a point cloud as lit spheres with a depth buffer.
 
-    The picture shows the unit sphere with a small margin. What lies outside is cut off.
+    The picture shows the unit sphere with a small margin and crops what lies outside.
 
     Args:
         points (`np.ndarray` of shape `(num_points, 3)`):
@@ -60,7 +49,7 @@ def render_points(
         size (`int`, *optional*, defaults to 256):
             Height and width of the picture, in pixels.
         radius (`float` or `np.ndarray` of shape `(num_points,)`, *optional*, defaults to 0.022):
-            Of the spheres, in units of `points`.
+            Radius of the spheres, in units of `points`.
         azimuth (`float`, *optional*, defaults to 35.0):
             Degrees about the y axis; 0 looks from +z, 90 from +x.
         elevation (`float`, *optional*, defaults to 20.0):
@@ -68,15 +57,15 @@ def render_points(
         background (`tuple[float, float, float]`, *optional*, defaults to white):
             RGB within [0, 1].
         camera_distance (`float`, *optional*, defaults to 6.0):
-            From the origin, in units of `points`. `None` is an orthographic camera.
+            Distance from the origin, in units of `points`; `None` for an orthographic camera.
         supersampling (`int`, *optional*, defaults to 2):
-            Samples per pixel along each axis; 1 leaves the outlines jagged.
+            Samples per pixel along each axis; 1 disables anti-aliasing.
 
     Returns:
         `np.ndarray` of shape `(size, size, 3)`: RGB as uint8, first row on top.
 
     Raises:
-        ValueError: If `points`, `colors`, `radius`, `size` or `camera_distance` break the rules above.
+        ValueError: If `points`, `colors`, `radius`, `size` or `camera_distance` are invalid.
 
     Example:
         >>> picture = render_points(np.zeros((1, 3)), (1.0, 0.0, 0.0), size=33)
@@ -108,7 +97,7 @@ def pixel_positions(
     elevation: float = 20.0,
     camera_distance: float | None = 6.0,
 ) -> np.ndarray:
-    """Say where [`render_points`] draws points, such as to find the one that was clicked.
+    """Compute where [`render_points`] draws points, for example to find the one that was clicked.
 
     Args:
         points (`np.ndarray` of shape `(num_points, 3)`):
@@ -120,10 +109,10 @@ def pixel_positions(
         elevation (`float`, *optional*, defaults to 20.0):
             Degrees above the xz plane.
         camera_distance (`float`, *optional*, defaults to 6.0):
-            From the origin. `None` is an orthographic camera.
+            Distance from the origin; `None` for an orthographic camera.
 
     Returns:
-        `np.ndarray` of shape `(num_points, 2)`: Column and row in pixels, from the upper left corner of the picture.
+        `np.ndarray` of shape `(num_points, 2)`: Column and row in pixels, from the upper left corner.
 
     Example:
         >>> pixel_positions(np.zeros((1, 3)), size=100).tolist()
@@ -137,7 +126,7 @@ def pixel_positions(
 def _validate_spheres(
     points: np.ndarray, colors: np.ndarray | tuple[float, float, float], radius: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return positions `(num_points, 3)`, colours `(num_points, 3)` and radii `(num_points,)` as float64."""
+    """Check and return positions `(num_points, 3)`, colors `(num_points, 3)` and radii `(num_points,)` as float64."""
     points, colors = np.asarray(points, dtype=np.float64), np.asarray(colors, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"`points` must have shape (num_points, 3), got {points.shape}.")
@@ -158,11 +147,11 @@ def _validate_spheres(
 def _to_pixels(
     in_camera: np.ndarray, radii: np.ndarray, resolution: int, camera_distance: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return columns, rows and radii `(num_points,)` in pixels; a sphere at or behind the camera gets radius 0."""
+    """Return columns, rows and radii `(num_points,)` in pixels; the radius is 0 at or behind the camera."""
     zoom = np.ones(len(in_camera))
     if camera_distance is not None:
         distance = camera_distance - in_camera[:, 2]
-        is_in_front = distance > 0.1 * camera_distance  # Nearer ones would fill the picture.
+        is_in_front = distance > 0.1 * camera_distance  # Closer spheres would fill the picture.
         zoom = np.where(is_in_front, camera_distance / np.where(is_in_front, distance, 1.0), 0.0)
     pixels_per_unit = zoom * resolution / (2.0 * FRAME_HALF_WIDTH)
     columns = resolution / 2.0 + in_camera[:, 0] * pixels_per_unit
@@ -173,7 +162,7 @@ def _to_pixels(
 def _splat_spheres(
     in_camera: np.ndarray, radii: np.ndarray, resolution: int, camera_distance: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return per pixel the nearest depth (-inf: none), the index of its sphere (-1: none) and the unit normal."""
+    """Return the nearest depth (-inf: none), the index of its sphere (-1: none) and the unit normal per pixel."""
     depth_buffer = np.full(resolution * resolution, -np.inf)
     owner = np.full(resolution * resolution, -1, dtype=np.int64)
     normals = np.zeros((resolution * resolution, 3))
@@ -194,18 +183,18 @@ def _splat_spheres(
     np.maximum.at(depth_buffer, pixel, depth)
     nearest = np.flatnonzero(depth == depth_buffer[pixel])
     sphere, i, j, pixel = sphere[nearest], i[nearest], j[nearest], pixel[nearest]
-    owner[pixel] = sphere  # Among equals the last one: numpy promises it for repeated indices.
+    owner[pixel] = sphere  # The last one in case of a tie, as numpy guarantees for repeated indices.
     normals[pixel] = np.stack([normal_x[sphere, j], normal_y[sphere, i], normal_z[nearest]], axis=1)
     return depth_buffer, owner, normals
 
 
 def _is_within(index: np.ndarray, resolution: int) -> np.ndarray:
-    """Tell which indices lie in the picture."""
+    """Return which indices lie in the picture."""
     return (index >= 0) & (index < resolution)
 
 
 def _occlusion(depth_buffer: np.ndarray, resolution: int) -> np.ndarray:
-    """Return per pixel the share of light, within [0, 1], that nearer neighbours in the picture leave to it."""
+    """Return the fraction of light, within [0, 1], that reaches each pixel past nearer neighbors."""
     depth = depth_buffer.reshape(resolution, resolution)
     blocked, num_samples = np.zeros_like(depth), 0
     for ring, distance in enumerate(OCCLUSION_RINGS):
@@ -215,7 +204,7 @@ def _occlusion(depth_buffer: np.ndarray, resolution: int) -> np.ndarray:
         for angle in (np.arange(8) + 0.5 * (ring % 2)) * (math.pi / 4.0):
             top = margin + round(pixels * math.sin(angle))
             left = margin + round(pixels * math.cos(angle))
-            with np.errstate(invalid="ignore"):  # Background minus background is NaN, and is not drawn.
+            with np.errstate(invalid="ignore"):  # Background minus background is NaN and is not drawn.
                 height = padded[top : top + resolution, left : left + resolution] - depth
             blocked += np.clip(height / OCCLUSION_RANGE, 0.0, 1.0)
             num_samples += 1
@@ -225,7 +214,7 @@ def _occlusion(depth_buffer: np.ndarray, resolution: int) -> np.ndarray:
 def _shade(
     colors: np.ndarray, normals: np.ndarray, depth: np.ndarray, share_of_light: np.ndarray, background: np.ndarray
 ) -> np.ndarray:
-    """Return RGB `(num_pixels, 3)` under one lamp, with a soft highlight, hollows darker and far parts in haze."""
+    """Return RGB `(num_pixels, 3)` under one light, with a soft highlight, dark cavities and distant haze."""
     light = LIGHT_DIRECTION / np.linalg.norm(LIGHT_DIRECTION)
     halfway = light + np.array([0.0, 0.0, 1.0])
     diffuse = np.maximum(normals @ light, 0.0)

@@ -1,4 +1,4 @@
-"""Every benchmark at a tiny size: it runs, measures what it says, and writes it."""
+"""Every benchmark at a tiny size: it runs, measures and writes."""
 
 import json
 
@@ -94,7 +94,7 @@ def test_matrix_products_keep_convolutions():
         ("aten::native_layer_norm_backward", "norms"),
         ("aten::index_select", "gathers and sums by index"),
         ("aten::minimum", "pointwise"),
-        ("aten::min", "neighbours"),
+        ("aten::min", "neighbors"),
         ("jointmae::farthest_point_sample", "farthest point sampling"),
         ("aten::gelu", "pointwise"),
     ],
@@ -108,13 +108,13 @@ def test_operator_shares_sum_to_one():
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_numerics_show_where_autocast_loses_neighbours(tmp_path):
+def test_numerics_show_where_autocast_loses_neighbors(tmp_path):
     numerics.main(["--num_clouds=2", "--num_points=256", "--num_samples=64", "--output_dir", str(tmp_path)])
     table = json.loads((tmp_path / "numerics.json").read_text(encoding="utf-8"))["table"]
     assert table["`k_nearest_neighbors`"]["bfloat16 autocast"] == 1.0
-    assert table["neighbours by the expanded form"]["bfloat16 autocast"] < 0.99
+    assert table["neighbors by the expanded form"]["bfloat16 autocast"] < 0.99
 
 
-def test_agreement_of_neighbours_does_not_depend_on_their_order():
+def test_agreement_of_neighbors_does_not_depend_on_their_order():
     assert numerics.agreement(torch.tensor([[[1, 2]]]), torch.tensor([[[2, 1]]])) == 1.0
     assert numerics.agreement(torch.tensor([[1, 2]]), torch.tensor([[2, 1]])) == 0.0

@@ -1,4 +1,4 @@
-"""The subjects for a GPU at a tiny size on the processor, and the runner that gives each its time."""
+"""GPU benchmarks at a tiny size on the CPU, and the runner with its time budgets."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ RATES = Rates(bfloat16_flops=200.0, float32_flops=100.0, bytes_per_second=10.0)
 
 
 def write(text):
-    """Command that writes a text to the file whose name is added."""
+    """Return a command that writes a text to the file named by an added argument."""
     return [sys.executable, "-c", f"import sys; open(sys.argv[1], 'w').write('{text}')"]
 
 
@@ -36,7 +36,7 @@ def test_rates_are_those_of_products_and_copies():
 
 
 @pytest.mark.parametrize("subject", [sampling, neighbors])
-def test_point_operation_is_measured_beside_its_floor(subject):
+def test_point_operation_is_measured_with_its_floor(subject):
     batches = subject.measure(TINY, RATES)["batches"]
     assert len(batches) == 2
     for batch in batches:
@@ -83,7 +83,7 @@ def test_backend_that_returns_nan_is_seen(monkeypatch):
 
 def test_own_attention_with_a_fault_stops_the_measurement(monkeypatch):
     monkeypatch.setattr(attention, "relative_error", lambda value, expected: float("nan"))
-    with pytest.raises(RuntimeError, match="the package's attention must be right and finite"):
+    with pytest.raises(RuntimeError, match="the attention of the package must be correct and finite"):
         attention.check_own_attention(torch.device("cpu"))
 
 

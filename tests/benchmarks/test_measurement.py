@@ -8,7 +8,7 @@ from benchmarks.measurement import Measurement, format_table, measure_in_turns, 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes only when a candidate says so."""
+    """Clock that only candidates advance."""
     now = [0.0]
     monkeypatch.setattr(measurement.time, "perf_counter", lambda: now[0])
 

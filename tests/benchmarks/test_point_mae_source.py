@@ -1,4 +1,4 @@
-"""Loading Point-MAE's model from its source, here from a small tree that imports what its source imports."""
+"""Loading the model of Point-MAE from a checkout, here a small tree with the same imports."""
 
 import sys
 

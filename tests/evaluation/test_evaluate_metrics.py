@@ -1,4 +1,4 @@
-"""Modules of `evaluate` that are built without a network."""
+"""Modules of `evaluate`, built without a network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of the extraction of features."""
+"""Features, and the clouds that they are extracted from."""
 
 from types import SimpleNamespace
 
@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jointmae_hf.evaluation import POOLINGS, extract_features
+from jointmae_hf.data import RandomRotate
+from jointmae_hf.evaluation import POOLINGS, LeadingPoints, extract_features, sample_clouds
 
 
 class TinyModel(nn.Module):
-    """Tokens are a linear map of points; dropout tells training from evaluation."""
+    """Model with linear tokens; dropout reveals the training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,3 +143,40 @@ def test_extract_features_names_the_item_when_a_feature_is_nan(model, clouds):
 def test_extract_features_names_the_argument_when_it_is_wrong(model, clouds, arguments, message):
     with pytest.raises(ValueError, match=message):
         extract_features(**({"model": model, "dataset": clouds} | arguments))
+
+
+def test_sampled_clouds_lie_in_the_unit_sphere(dataset):
+    batch = sample_clouds(dataset["train"], max_clouds=10, num_points=32)
+    assert batch["points"].shape == (10, 32, 3)
+    assert torch.allclose(batch["points"].norm(dim=-1).amax(dim=1), torch.ones(10))
+
+
+def test_sampled_clouds_are_those_of_the_seed(dataset):
+    first, same, other = (sample_clouds(dataset["train"], 10, 64, seed)["labels"] for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_sampled_clouds_are_turned_by_the_transform(dataset):
+    plain = sample_clouds(dataset["train"], 4, 64)["points"]
+    turned = sample_clouds(dataset["train"], 4, 64, transform=RandomRotate())["points"]
+    assert not torch.allclose(plain, turned)
+    assert torch.allclose(plain.norm(dim=-1), turned.norm(dim=-1), atol=1e-5)
+
+
+def test_sampling_refuses_no_clouds(dataset):
+    with pytest.raises(ValueError, match="`max_clouds` must be at least 1, got 0"):
+        sample_clouds(dataset["train"], 0, 64)
+
+
+def test_leading_points_are_the_first_in_the_unit_sphere(dataset):
+    first = torch.tensor(dataset["test"][3]["points"])[:16]
+    centered = first - first.mean(dim=0)
+    item = LeadingPoints(dataset["test"], 16)[3]
+    torch.testing.assert_close(item["points"], centered / centered.norm(dim=1).amax())
+    assert item["labels"] == dataset["test"][3]["label"]
+
+
+def test_leading_points_names_a_cloud_that_is_too_small(dataset):
+    with pytest.raises(ValueError, match="`num_points` must not exceed the points of item 2, got 65 and 64"):
+        LeadingPoints(dataset["test"], 65)[2]

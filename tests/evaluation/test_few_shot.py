@@ -10,7 +10,7 @@ from jointmae_hf.evaluation import as_fold, draw_fold
 
 
 def split(counts, start=0.0):
-    """A split with some clouds of each class; the first coordinate of a cloud tells its row."""
+    """Build a split with clouds of each class; the first coordinate of a cloud is its row."""
     labels = np.repeat(np.arange(len(counts)), counts)
     features = point_cloud_features(4, [f"class {label}" for label in range(len(counts))])
     points = [np.full((4, 3), start + row, np.float32) for row in range(len(labels))]

@@ -1,16 +1,29 @@
-"""Tests of the linear SVM."""
+"""The linear SVM and the probe of an encoder."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 
 pytest.importorskip("sklearn")
 
 from sklearn.svm import SVC
 
-from jointmae_hf.evaluation import C_GRID, linear_svm
+from jointmae_hf.evaluation import C_GRID, linear_svm, probe_encoder, sample_clouds
+
+
+class ExtentEncoder(torch.nn.Module):
+    """Encoder whose features are the extents along the axes: enough to tell a laptop from a bottle."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, points):
+        return SimpleNamespace(pooler_output=self.scale * points.abs().amax(dim=1))
 
 
 def blobs(num_samples: int, seed: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -117,3 +130,10 @@ def test_linear_svm_names_the_extra_when_scikit_learn_is_missing(splits, monkeyp
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(ImportError, match=r"jointmae_hf\[eval\]"):
         linear_svm(*splits)
+
+
+def test_probe_beats_chance_and_says_how_it_chose(dataset):
+    train, test = (sample_clouds(dataset[split], 100, 64) for split in ("train", "test"))
+    measured = probe_encoder(ExtentEncoder(), train, test)
+    assert measured.accuracy > 0.3
+    assert "cross-validation on the train split" in measured.selection

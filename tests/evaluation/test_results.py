@@ -1,4 +1,4 @@
-"""Tests of the results file."""
+"""The results file and the facts of a run."""
 
 import importlib
 import json
@@ -11,9 +11,17 @@ import pytest
 
 import jointmae_hf
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
+from jointmae_hf.evaluation.results import write_json
 
 
 RESULT = Result("linear_svm_accuracy", 92.4, "%", "test", "last epoch", 0, 9840, 2468, "ModelNet40")
+
+
+def test_write_json_replaces_the_file_in_the_order_of_the_record(tmp_path):
+    for record in ({"b": 1}, {"b": 2, "a": ["ä", None]}):
+        write_json(tmp_path / "record.json", record)
+    assert (tmp_path / "record.json").read_text() == json.dumps(record, indent=2) + "\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_write_results_can_be_read_back(tmp_path):

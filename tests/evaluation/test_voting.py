@@ -1,4 +1,4 @@
-"""Voting: views drawn by counter, logits averaged once."""
+"""Voting: reproducible views, averaged logits."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 
 
 class Recorder(torch.nn.Module):
-    """A classifier whose logits are the mean coordinates; keeps what it was given."""
+    """Classifier that returns the mean coordinates and records its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ def test_views_hold_only_scaled_and_shifted_candidates(make_cloud, monkeypatch):
     assert len(torch.unique(view[0], dim=0)) == 16
 
 
-def test_protocol_tells_the_numbers():
+def test_protocol_states_the_numbers():
     assert Voting(1024, 1200).protocol == "10 votes of 1,024 out of 1,200 farthest points"
     assert Voting(1024).protocol == "10 votes of 1,024 out of all points"
 

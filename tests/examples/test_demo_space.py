@@ -1,4 +1,4 @@
-"""The demo: its functions without a browser, its files, and, marked slow, the page in a real headless browser."""
+"""The demo: its functions, its files and, marked slow, the page in a headless browser."""
 
 import html
 import os
@@ -46,7 +46,7 @@ def points(explorer):
     return explorer.examples["chair"]
 
 
-def test_upload_is_turned_upright_and_put_into_the_unit_sphere(explorer, tmp_path):
+def test_upload_is_rotated_upright_and_normalized_to_the_unit_sphere(explorer, tmp_path):
     cloud = np.random.default_rng(0).normal(size=(300, 3)) * [1, 2, 9] + 50  # tall along z
     np.save(tmp_path / "tower.npy", cloud)
     points = explorer.read(tmp_path / "tower.npy", up_axis="z")
@@ -70,12 +70,12 @@ def test_mask_ratio_decides_how_many_patches_are_seen(explorer, points, mask_rat
     assert sum(is_seen) == num_visible
 
 
-def test_mask_ratio_is_put_back(explorer, points):
+def test_mask_ratio_is_restored(explorer, points):
     explorer.pictures(points, 0.25, 0, Camera())
     assert (explorer.model.config.mask_ratio, explorer.model.config.mask_ratio_2d) == (0.75, 0.75)
 
 
-def test_view_and_mask_number_change_the_pictures(explorer, points):
+def test_view_and_mask_seed_change_the_pictures(explorer, points):
     first, turned, other = (
         explorer.pictures(points, 0.75, seed, camera)
         for seed, camera in ((0, Camera()), (0, Camera(azimuth=-90.0)), (1, Camera()))
@@ -107,7 +107,7 @@ def test_nearest_shape_of_a_known_one_is_itself(explorer):
     assert similarities == sorted(similarities, reverse=True)
 
 
-def test_page_to_turn_is_closed_in_a_frame(explorer, points):
+def test_interactive_viewer_is_sandboxed_in_a_frame(explorer, points):
     frame = explorer.page(points, 0.5, 0, Camera())
     assert 'sandbox="allow-scripts"' in frame
     page = html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1])
@@ -131,7 +131,7 @@ def test_front_matter_names_the_app_and_a_picture_that_is_there():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """The app as users start it, with a checkpoint of `JOINTMAE_DEMO_MODEL` or the one it makes."""
+    """Start the app as users do, with the checkpoint of `JOINTMAE_DEMO_MODEL` or the one that it trains."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -156,7 +156,7 @@ def is_listening(port):
 
 
 def wait_for(condition, seconds=SECONDS):
-    """Return what the condition is once it is true."""
+    """Return the value of the condition once it is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
@@ -167,7 +167,7 @@ def wait_for(condition, seconds=SECONDS):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Debian's Chromium, which may resolve no name but that of this machine."""
+    """Start Chromium, restricted to the local host."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -193,21 +193,21 @@ class Page:
         return self.browser.find_elements("css selector", selector)
 
     def pictures(self, name):
-        """Addresses of the pictures shown in an element."""
+        """Return the addresses of the pictures in an element."""
         return [image.get_attribute("src") for image in self.find(f"#{name} img")]
 
     def wait_for_change(self, name, before):
         return wait_for(lambda: (now := self.pictures(name)) and now != before and now)
 
     def save_picture(self, path):
-        """Save the page down to its end."""
+        """Save a screenshot of the whole page."""
         height = self.browser.execute_script("return document.documentElement.scrollHeight")
         self.browser.set_window_size(1400, height + 100)
         time.sleep(1)  # for the layout
         self.browser.save_screenshot(str(path))
 
     def move(self, name, value):
-        """Set a slider as its handle does: an input for each place on the way, and its release."""
+        """Set a slider and dispatch the events of its handle."""
         script = """
             const slider = document.querySelector(`#${arguments[0]} input[type=range]`);
             Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(slider, arguments[1]);
@@ -219,7 +219,7 @@ class Page:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_demo_in_a_browser(address, browser, tmp_path):
-    """A user's way through the page: look, upload, hide less, turn, click, open the 3D view."""
+    """Use the page: upload, change the mask ratio, rotate, click, open the 3D viewer."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     browser.get(address)

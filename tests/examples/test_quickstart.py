@@ -1,4 +1,4 @@
-"""The notebook: stored as it was executed, and executed again when slow."""
+"""The notebook: stored as executed, and executed again by the slow test."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ def code_cells(notebook):
 
 
 def printed_percents(notebook):
-    """Percentages that the cells print, in order."""
+    """Return the percentages that the cells print, in order."""
     texts = [output.text for cell in code_cells(notebook) for output in cell.outputs if output.get("name") == "stdout"]
     return [float(value) for value in re.findall(r"([\d.]+) %", "".join(texts))]
 

@@ -1,4 +1,4 @@
-"""The scripts that draw, on a tiny checkpoint and a user's own cloud."""
+"""The drawing scripts on a tiny checkpoint and a cloud file."""
 
 import runpy
 from pathlib import Path

@@ -7,7 +7,7 @@ from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.data import load_splits
-from jointmae_hf.evaluation import PAPER_FIGURES, Result
+from jointmae_hf.evaluation import PAPER_NUMBERS, Result
 from jointmae_hf.training import (
     ABLATIONS,
     RECIPES,
@@ -53,7 +53,7 @@ def result(label, seed, value, **changes):
 
 @pytest.mark.parametrize("table", ["6", "7", "8"])
 def test_rows_are_those_of_the_paper(table):
-    labels = {figure.row for figure in PAPER_FIGURES if figure.table == int(table)}
+    labels = {figure.row for figure in PAPER_NUMBERS if figure.table == int(table)}
     assert {row.label for row in ABLATIONS[table]} == labels
 
 

@@ -10,7 +10,7 @@ from jointmae_hf.visualization import reconstruct, reconstruction_page
 
 
 class Links(HTMLParser):
-    """Collect what a page would load, and its data."""
+    """Collect the links of a page, and its data."""
 
     def __init__(self):
         super().__init__()

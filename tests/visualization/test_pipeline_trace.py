@@ -37,7 +37,7 @@ def test_trace_refuses_a_model_without_2d_branch(build_model, unit_sphere_cloud)
 
 def test_visible_pairs_are_those_of_all_tokens(model, trace):
     outputs = trace.outputs
-    pairs = attention_pairs(model, trace.points, outputs.depth_map, outputs.view)
+    pairs = attention_pairs(trace)
     is_visible = torch.cat([~outputs.mask_3d, ~outputs.mask_2d], dim=1)
     for row in range(len(pairs)):
         assert trace.may_attend[row].equal(pairs[row][is_visible[row]][:, is_visible[row]])
@@ -46,7 +46,7 @@ def test_visible_pairs_are_those_of_all_tokens(model, trace):
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 def test_attention_pairs_are_valid_within_a_modality_and_symmetric(model, trace, implementation):
     model.set_attn_implementation(implementation)
-    pairs = attention_pairs(model, trace.points, trace.outputs.depth_map, trace.outputs.view)
+    pairs = attention_pairs(trace)
     num_3d = trace.outputs.centers.shape[1]
     assert pairs[:, :num_3d, :num_3d].all()
     assert pairs[:, num_3d:, num_3d:].all()
@@ -55,7 +55,7 @@ def test_attention_pairs_are_valid_within_a_modality_and_symmetric(model, trace,
 
 
 def test_attention_pairs_are_all_valid_when_attention_is_global(model, trace):
-    assert attention_pairs(model, trace.points, trace.outputs.depth_map, trace.outputs.view, is_local=False).all()
+    assert attention_pairs(trace, is_local=False).all()
 
 
 def test_attention_setting_puts_the_configuration_back_after_an_error(build_model):

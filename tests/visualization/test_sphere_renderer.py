@@ -1,4 +1,4 @@
-"""Tests of the sphere renderer."""
+"""The sphere renderer."""
 
 import numpy as np
 import pytest

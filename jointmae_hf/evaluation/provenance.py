@@ -1,0 +1,89 @@
+"""How and on what a checkpoint was pre-trained, so that each result appears in the right row of a table."""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from transformers.utils import cached_file
+
+
+@dataclass(frozen=True)
+class CheckpointProvenance:
+    """Describe how the weights of a checkpoint were pre-trained.
+
+    Args:
+        method (`str`):
+            `"from scratch"`, `"3D only"` or `"Joint-MAE"`, the rows of our tables.
+        datasets (`tuple[str, ...]`):
+            Datasets whose train split was used; empty if the checkpoint does not say.
+        checkpoint (`str`, *optional*):
+            Name of the checkpoint, without its local path.
+    """
+
+    method: str
+    datasets: tuple[str, ...] = ()
+    checkpoint: str | None = None
+
+    def is_in_domain(self, dataset: str) -> bool:
+        """Return whether the weights were pre-trained on the train split of a dataset.
+
+        Args:
+            dataset (`str`):
+                Name of the dataset that they are evaluated on.
+
+        Returns:
+            `bool`: If so, the result is not comparable with the paper, whose models were pre-trained on ShapeNet only.
+        """
+        return dataset in self.datasets
+
+    def describe(self, dataset: str) -> str:
+        """Describe where the weights come from.
+
+        Args:
+            dataset (`str`):
+                Name of the dataset that they are evaluated on.
+
+        Returns:
+            `str`: A phrase such as `"Joint-MAE on modelnet40 (in-domain)"`.
+        """
+        if self.method == "from scratch":
+            return self.method
+        seen = " and ".join(f"{name} (in-domain)" if name == dataset else name for name in self.datasets)
+        return f"{self.method} on {seen or 'unknown data'}"
+
+
+def read_provenance(checkpoint: str | os.PathLike[str] | None) -> CheckpointProvenance:
+    """Read how a checkpoint was pre-trained: the method from `config.json`, the data from `results.json`.
+
+    Args:
+        checkpoint (`str` or `os.PathLike`, *optional*):
+            Local folder or Hub id; `None` for random weights.
+
+    Returns:
+        [`CheckpointProvenance`]: Method, datasets and name.
+
+    Raises:
+        FileNotFoundError: If the checkpoint has no configuration.
+        OSError: If the checkpoint does not exist.
+    """
+    if checkpoint is None:
+        return CheckpointProvenance("from scratch")
+    config = _read_json(checkpoint, "config.json")
+    run = _read_json(checkpoint, "results.json", is_required=False).get("run", {})
+    return CheckpointProvenance(
+        method="Joint-MAE" if config.get("use_2d_branch", True) else "3D only",
+        datasets=tuple(data["name"] for data in run.get("training_data", [])),
+        checkpoint=os.path.basename(os.path.abspath(checkpoint)) if os.path.isdir(checkpoint) else str(checkpoint),
+    )
+
+
+def _read_json(checkpoint: str | os.PathLike[str], name: str, is_required: bool = True) -> dict[str, Any]:
+    """Load a JSON file of the checkpoint; return an empty dictionary if an optional one is missing."""
+    path = cached_file(checkpoint, name, _raise_exceptions_for_missing_entries=False)
+    if path is None and is_required:
+        raise FileNotFoundError(f"`checkpoint` must contain {name}, got {os.fspath(checkpoint)!r} without it.")
+    if path is None:
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

@@ -1,0 +1,35 @@
+import json
+
+import pytest
+
+from jointmae_hf.evaluation import Result, read_provenance, write_results
+
+
+def checkpoint(folder, **config):
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+RESULT = Result("loss", 0.1, "squared units", "validation", "last epoch", 0, 4, 4, "modelnet40")
+
+
+def test_read_provenance_of_nothing_is_from_scratch():
+    assert read_provenance(None).describe("modelnet40") == "from scratch"
+
+
+def test_read_provenance_finds_the_data_next_to_the_weights(tmp_path):
+    write_results(tmp_path / "results.json", [RESULT], {"training_data": [{"name": "modelnet40"}, {"name": "ldraw"}]})
+    found = read_provenance(checkpoint(tmp_path, use_2d_branch=True))
+    assert found.describe("modelnet40") == "Joint-MAE on modelnet40 (in-domain) and ldraw"
+    assert found.is_in_domain("modelnet40")
+    assert found.checkpoint == tmp_path.name
+
+
+def test_read_provenance_says_when_the_data_is_unknown(tmp_path):
+    found = read_provenance(checkpoint(tmp_path, use_2d_branch=False))
+    assert found.describe("modelnet40") == "3D only on unknown data"
+
+
+def test_read_provenance_refuses_a_folder_without_a_model(tmp_path):
+    with pytest.raises(OSError, match=r"config\.json"):
+        read_provenance(tmp_path)
