@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPreTraining
-from jointmae_hf.hub.convert_point_mae import convert_point_mae, main, read_point_mae
-from jointmae_hf.hub.point_mae_weights import convert_weights
+from jointmae_hf.hub.convert_point_mae import convert_point_mae, convert_weights, main, read_point_mae
 from jointmae_hf.model.point_ops import k_nearest_neighbors
 
 
@@ -273,7 +272,7 @@ def test_weights_that_are_no_tensors_by_name_are_refused(tmp_path, weights):
 def test_weights_of_another_model_are_refused(pretrained):
     with pytest.raises(ValueError, match=r"`weights` must hold one of MAE_encoder.*got norm\.bias"):
         convert_weights({"norm.bias": torch.zeros(3)})
-    with pytest.raises(ValueError, match=r"must all have a place, got 1 unknown ones: extra\.weight"):
+    with pytest.raises(ValueError, match=r"must hold only weights of Point-MAE, got 1 unknown: extra\.weight"):
         convert_weights({**pretrained, "extra.weight": torch.zeros(3)})
 
 

@@ -66,12 +66,12 @@ def test_nothing_but_the_checkpoint_is_handed_on(run_dir, tmp_path):
 
 def test_card_tells_terms_of_the_data_and_results_that_came_later(run_dir, tmp_path):
     terms, probe = tmp_path / "terms.json", tmp_path / "probe.json"
-    terms.write_text(json.dumps([{"name": "Parts", "licence": "CC BY 2.0", "num_samples": 90}]), encoding="utf-8")
+    terms.write_text(json.dumps([{"name": "Parts", "license": "CC BY 2.0", "num_samples": 90}]), encoding="utf-8")
     write_results(probe, [PROBE], {})
     main(["release", str(run_dir), str(tmp_path / "released"), "--training_data", str(terms)])
     main(["results", str(tmp_path / "released"), str(probe)])
     card = ModelCard.load(tmp_path / "released" / "README.md")
-    assert "Parts, 90 clouds, licence: CC BY 2.0" in card.text
+    assert "Parts, 90 clouds, license: CC BY 2.0" in card.text
     assert [result.metric_value for result in card.data.eval_results] == [81.25]
     assert read_results(tmp_path / "released" / "results.json")[0] == [LOSS, PROBE]
 

@@ -33,7 +33,7 @@ def snippets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("snippets")
     paths = {road: [] for road in ROADS}
     for name in CLASSES:
-        card = render_model_card(ModelCardFacts(model_id=f"tester/{name}", architecture=name))
+        card = render_model_card(ModelCardFacts(model_id=f"tester/{name}", architecture=name)).text
         for road, code in zip(ROADS, snippets_of(card), strict=True):
             paths[road].append(folder / f"{road}_{name}.py")
             paths[road][-1].write_text(code, encoding="utf-8")
