@@ -1,4 +1,4 @@
-"""Publish output folders to a Hub that the test has spoilt for some repositories, and tell what came of each."""
+"""Publish output folders to repositories with injected faults, and print the outcome of each as JSON."""
 
 import json
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def png():
-    """A picture of one pixel."""
+    """Return a PNG file of one pixel."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -18,7 +18,7 @@ def png():
 
 
 def write_run(folder, name):
-    """What a training leaves: what travels, and what does not."""
+    """Write the output folder of a run, with files to publish and others."""
     from push import tiny_config
 
     import jointmae_hf
@@ -39,14 +39,14 @@ def write_run(folder, name):
 
 
 def outcome(action):
-    """What an action returns, or the error that it raises."""
+    """Return the result of an action, or its error as text."""
     try:
         return action()
     except Exception as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def main(folder, *spoilt):
+def main(folder, *faulty):
     sys.path.insert(0, str(Path(__file__).parent))
     import torch
 
@@ -63,7 +63,7 @@ def main(folder, *spoilt):
     publishing.verify_loads = lambda folder: torch.nn.Identity()  # verified once; the rest tests the upload
     outcomes["again"] = publish(run, "published")
     outcomes["same tag"] = outcome(lambda: publish(run, "published", tag="v1.0"))
-    for name in spoilt:
+    for name in faulty:
         outcomes[name] = outcome(lambda name=name: publish(run, f"tester/{name}"))
     (run / "modeling_of_old.py").write_text("old = 1\n", encoding="utf-8")
     api = uploading.HfApi()
