@@ -109,7 +109,7 @@ class Reference:
         return (values - mean) / (variance + 1e-5).sqrt() * weight + bias
 
     def tokens(self, points):
-        """Return tokens and centers: farthest point sampling from the first point, nearest neighbours, mini-PointNet."""
+        """Return tokens and centers: farthest point sampling from the first point, nearest neighbors, mini-PointNet."""
         tokens, all_centers = [], []
         for cloud in points:
             chosen, distances = [0], torch.full((len(cloud),), math.inf)
