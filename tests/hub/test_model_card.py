@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import ModelCard
 
-from jointmae_hf.evaluation import Result
+from jointmae_hf.evaluation import Result, write_results
 from jointmae_hf.hub import ModelCardFacts, TrainingData, card_from_run, render_model_card
 
 
@@ -35,6 +35,8 @@ def output_dir(tmp_path):
     folder = tmp_path / "my-run"
     folder.mkdir()
     (folder / "config.json").write_text('{"architectures": ["JointMAEForPreTraining"]}')
+    run = {"recipe": {"seed": 3}, "training_data": [{"name": "Shapes", "license": "MIT"}], "command": "python run.py"}
+    write_results(folder / "results.json", [SVM], run)
     return folder
 
 
