@@ -120,7 +120,7 @@ def main() -> None:
             results.append(result)
             if training.should_save:
                 folder = study.folder(row, seed)
-                (folder / "README.md").write_text(card_from_run(folder), encoding="utf-8")
+                card_from_run(folder).save(folder / "README.md")
                 print(f"{row.label}, seed {seed}: linear SVM {result.value:.1f} %", flush=True)
     if not training.should_save:
         return

@@ -78,7 +78,7 @@ def main() -> None:
         return
     save_fine_tuned(trainer, sampling, results, pre_training, start)
     output_dir = Path(training.output_dir)
-    (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
+    card_from_run(output_dir).save(output_dir / "README.md")
     print(f"\n{render_results(results, 3 if dataset_arguments.dataset == 'scanobjectnn' else 2)}")
     print(f"model ({results[-1].selection_rule}), results and card: {output_dir}")
     if push_to_hub:

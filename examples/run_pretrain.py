@@ -154,7 +154,7 @@ def main() -> None:
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)
-    (output_dir / "README.md").write_text(card_from_run(output_dir), encoding="utf-8")
+    card_from_run(output_dir).save(output_dir / "README.md")
     report(results, output_dir)
     if push_to_hub:
         print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")

@@ -40,7 +40,7 @@ def test_weights_are_bfloat16_below_16_mib():
 
 
 def test_card_is_what_the_generator_writes():
-    assert (CHECKPOINT / "README.md").read_text(encoding="utf-8") == card_from_run(CHECKPOINT)
+    assert (CHECKPOINT / "README.md").read_text(encoding="utf-8") == str(card_from_run(CHECKPOINT))
 
 
 def test_data_are_credited():

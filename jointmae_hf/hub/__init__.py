@@ -2,10 +2,9 @@
 
 from .model_card import card_from_run, render_model_card
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_preset, facts_from_run
-from .published_files import write_remote_code
-from .publishing import publish
+from .publishing import publish, write_remote_code
 from .releasing import add_results, release_checkpoint
-from .verification import verify_checkpoint
+from .verification import verify_loads
 
 
 __all__ = [
@@ -18,6 +17,6 @@ __all__ = [
     "publish",
     "release_checkpoint",
     "render_model_card",
-    "verify_checkpoint",
+    "verify_loads",
     "write_remote_code",
 ]

@@ -1,4 +1,4 @@
-"""The command line of the Hub: `python -m jointmae_hf.hub publish FOLDER OWNER/NAME`, `release`, `results`, `cards`."""
+"""The command `python -m jointmae_hf.hub`, with `publish`, `release`, `results` and `cards`."""
 
 import argparse
 import json
@@ -18,41 +18,43 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the arguments.
+    """Build the parser of the command line.
 
     Returns:
         `argparse.ArgumentParser`: Parser with the commands `publish`, `release`, `results` and `cards`.
     """
-    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub", description="Models on the Hugging Face Hub.")
+    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub", description="Publish and release models.")
     commands = parser.add_subparsers(dest="command", required=True)
-    publishing = commands.add_parser("publish", help="check the output folder of a run and upload what belongs there")
+    publishing = commands.add_parser("publish", help="check the output folder of a run and upload the model")
     publishing.add_argument("folder", help="output folder of a run")
-    publishing.add_argument("repo_id", help="OWNER/NAME on the Hub, or NAME for your own")
-    publishing.add_argument("--private", action="store_true", default=None, help="a new repository is private")
-    publishing.add_argument("--tag", help="name of this version, such as v1.0")
-    releasing = commands.add_parser("release", help="make a checkpoint of bfloat16 weights from the output of a run")
+    publishing.add_argument("repo_id", help="OWNER/NAME on the Hub, or NAME for your account")
+    publishing.add_argument("--private", action="store_true", default=None, help="make a new repository private")
+    publishing.add_argument("--tag", help="new tag for this version, such as v1.0")
+    releasing = commands.add_parser("release", help="make a checkpoint with bfloat16 weights from the output of a run")
     releasing.add_argument("folder", help="output folder of a run")
-    releasing.add_argument("output_dir", help="new folder of the checkpoint")
-    releasing.add_argument("--training_data", help="JSON file: a list of objects with the fields of `TrainingData`")
-    measured = commands.add_parser("results", help="add what was measured to a checkpoint and to its card")
+    releasing.add_argument("output_dir", help="new folder for the checkpoint")
+    releasing.add_argument(
+        "--training_data", help="JSON file with a list of objects with the fields of `TrainingData`"
+    )
+    measured = commands.add_parser("results", help="add results to a released checkpoint and its card")
     measured.add_argument("folder", help="folder of the checkpoint")
-    measured.add_argument("files", nargs="+", help="results.json of the runs that measured it")
-    cards = commands.add_parser("cards", help="write the card of each configuration that has a name")
-    cards.add_argument("--output_dir", default="model_cards", help="folder of the cards, by default model_cards")
+    measured.add_argument("files", nargs="+", help="results.json of the runs that evaluated it")
+    cards = commands.add_parser("cards", help="write the card of every preset")
+    cards.add_argument("--output_dir", default="model_cards", help="folder of the cards (default: model_cards)")
     cards.add_argument(
-        "--checkpoints", default="checkpoints", help="folder of released weights, by default checkpoints"
+        "--checkpoints", default="checkpoints", help="folder of released checkpoints (default: checkpoints)"
     )
     return parser
 
 
 def write_preset_cards(output_dir: str | Path, checkpoints: str | Path) -> list[Path]:
-    """Write the card of each configuration that has a name: of its weights where they are released.
+    """Write the card of every preset: of the released checkpoint, or of the configuration without weights.
 
     Args:
         output_dir (`str` or `pathlib.Path`):
-            Folder that exists.
+            Existing folder.
         checkpoints (`str` or `pathlib.Path`):
-            Folder of released weights, one in a folder `{name}`; see [`release_checkpoint`].
+            Folder of released checkpoints, each in a sub-folder `{name}`; see [`release_checkpoint`].
 
     Returns:
         `list[pathlib.Path]`: The cards, `{name}.md`.
@@ -62,23 +64,23 @@ def write_preset_cards(output_dir: str | Path, checkpoints: str | Path) -> list[
         checkpoint, path = Path(checkpoints) / name, Path(output_dir) / f"{name}.md"
         is_released = (checkpoint / "config.json").is_file()
         card = card_from_run(checkpoint, figure=None) if is_released else render_model_card(facts_from_preset(name))
-        path.write_text(card, encoding="utf-8")
+        card.save(path)
         written.append(path)
     return written
 
 
 def read_training_data(path: str | None) -> list[TrainingData] | None:
-    """Read what weights have seen, with its terms.
+    """Read a list of datasets from a JSON file.
 
     Args:
         path (`str`, *optional*):
-            JSON file, a list of objects with the fields of [`TrainingData`].
+            JSON file with a list of objects with the fields of [`TrainingData`].
 
     Returns:
-        `list[TrainingData]`, *optional*: Its content; `None` without a file.
+        `list[TrainingData]`, *optional*: The datasets; `None` without a file.
 
     Raises:
-        TypeError: If an object has a field that [`TrainingData`] has not, or lacks `name`.
+        TypeError: If an object has an unknown field, or no `name`.
     """
     if path is None:
         return None
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Args:
         arguments (`Sequence[str]`, *optional*):
-            Defaults to the command line.
+            Defaults to the command line of the process.
     """
     options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -1,8 +1,10 @@
-"""Point-MAE's public checkpoints as checkpoints of this package.
+"""Conversion of Point-MAE's public checkpoints: pre-trained, fine-tuned for classification, and for part segmentation.
 
     python -m jointmae_hf.hub.convert_point_mae pretrain.pth outputs/point-mae
 
-Reads what Point-MAE published: pre-trained, fine-tuned for classification, and fine-tuned for part segmentation.
+Point-MAE (Pang et al., ECCV 2022; code and checkpoints under the MIT license) is the flat 3D-only configuration of this
+package: one FPS and kNN, a mini-PointNet, 12 blocks with positions added before each. The three kinds of checkpoints
+differ in prefix and head.
 """
 
 import argparse
@@ -10,7 +12,7 @@ import logging
 import mmap
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,14 +22,13 @@ from torch import Tensor
 from jointmae_hf.data.readers.safe_pickle import torch_stand_ins
 from jointmae_hf.data.readers.validation import check_expansion
 from jointmae_hf.model import (
+    JointMAEConfig,
     JointMAEFeatureExtractor,
     JointMAEForPointCloudClassification,
     JointMAEForPointCloudSegmentation,
     JointMAEForPreTraining,
     JointMAEPreTrainedModel,
 )
-
-from .point_mae_weights import config_of, convert_weights, kind_of
 
 
 logger = logging.getLogger(__name__)
@@ -37,49 +38,79 @@ _CLASSES: dict[str, type[JointMAEPreTrainedModel]] = {
     "classification": JointMAEForPointCloudClassification,
     "segmentation": JointMAEForPointCloudSegmentation,
 }
+_TOKENIZER = {
+    "first_conv.0": "fc1",
+    "first_conv.1": "norm1",
+    "first_conv.3": "fc2",
+    "second_conv.0": "fc3",
+    "second_conv.1": "norm2",
+    "second_conv.3": "fc4",
+}
+_BLOCK = {
+    "norm1": "layernorm_before",
+    "attn.proj": "attention.o_proj",
+    "norm2": "layernorm_after",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+_POSITION = {"0": "fc1", "2": "fc2"}
+_CLASSIFIER = {"0": "hidden1.fc", "1": "hidden1.norm", "4": "hidden2.fc", "5": "hidden2.norm", "8": "out_proj"}
+_SEGMENTER = {
+    "label_conv.0": "category_embedding.fc",
+    "label_conv.1": "category_embedding.norm",
+    "propagation_0.mlp_convs.0": "propagation1.fc",
+    "propagation_0.mlp_bns.0": "propagation1.norm",
+    "propagation_0.mlp_convs.1": "propagation2.fc",
+    "propagation_0.mlp_bns.1": "propagation2.norm",
+    "convs1": "hidden1.fc",
+    "bns1": "hidden1.norm",
+    "convs2": "hidden2.fc",
+    "bns2": "hidden2.norm",
+    "convs3": "out_proj",
+}
 
 
 def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the weights of one of Point-MAE's `.pth` files; code in it is not run.
+    """Read the weights of a `.pth` file of Point-MAE without executing code.
 
     Args:
         path (`str` or `os.PathLike`):
-            The file. Weights are under `base_model`, or under `model_state_dict` in part segmentation.
+            File with weights under `base_model`, or under `model_state_dict` for part segmentation.
 
     Returns:
         `dict[str, torch.Tensor]`: State dict without `module.` prefixes.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file holds anything but tensors, numbers and texts, or no weights.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file holds anything except tensors, numbers and strings, or no weights.
     """
     path = Path(path)
     try:
         content = _load_tensors(path)
     except OSError:
         raise
-    except Exception as error:  # torch stumbles over a broken file with whatever error comes first.
-        reason = _reason_of(error)
+    except Exception as error:  # torch raises errors of many types for corrupted files.
+        reason = _torch_reason(error)
         raise ValueError(f"`path` must be a .pth file of tensors and numbers, got {path.name!r}: {reason}") from error
     for key in ("base_model", "model_state_dict"):
         if isinstance(content, dict) and key in content:
-            return _tensors_of(content[key], path)
+            return _check_state_dict(content[key], path)
     got = sorted(content, key=str) if isinstance(content, dict) else type(content).__name__
     raise ValueError(f"`path` must hold `base_model` or `model_state_dict`, got {got} in {path.name!r}.")
 
 
-def _reason_of(error: Exception) -> str:
-    """What torch found, without its advice how to load the code in the file after all."""
+def _torch_reason(error: Exception) -> str:
+    """Return the reason of torch, without its advice to load the file with code enabled."""
     _, is_refusal, reason = str(error).partition("WeightsUnpickler error: ")
     return reason.strip().partition("\n")[0].partition(". Please use")[0] if is_refusal else str(error)
 
 
 def _load_tensors(path: Path) -> Any:
-    """Content of a file of `torch.save` without code."""
+    """Load a file of `torch.save` without executing code."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             check_expansion(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path)
-    # A memory map never gives more than the file has.
+    # A memory map never reads more than the size of the file.
     with (
         open(path, "rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
@@ -88,8 +119,8 @@ def _load_tensors(path: Path) -> Any:
         return torch.load(cast(BinaryIO, content), map_location="cpu", weights_only=True)
 
 
-def _tensors_of(weights: Any, path: Path) -> dict[str, Tensor]:
-    """State dict without `module.` prefixes, after checking that it is one."""
+def _check_state_dict(weights: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state dict without `module.` prefixes, and raise if it is none."""
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
     ):
@@ -97,28 +128,255 @@ def _tensors_of(weights: Any, path: Path) -> dict[str, Tensor]:
     return {name.replace("module.", ""): value for name, value in weights.items()}
 
 
+def kind_of(weights: Mapping[str, Tensor]) -> str:
+    """Return the kind of model that the weights belong to.
+
+    Args:
+        weights (`Mapping[str, torch.Tensor]`):
+            State dict without `module.` prefixes.
+
+    Returns:
+        `str`: `"pre-training"`, `"classification"` or `"segmentation"`.
+
+    Raises:
+        ValueError: If the weights belong to no model of Point-MAE.
+    """
+    markers = {
+        "pre-training": "MAE_encoder.encoder.first_conv.0.weight",
+        "classification": "cls_head_finetune.0.weight",
+        "segmentation": "propagation_0.mlp_convs.0.weight",
+    }
+    for kind, marker in markers.items():
+        if marker in weights:
+            return kind
+    raise ValueError(
+        f"`weights` must hold one of {', '.join(markers.values())}, got {', '.join(sorted(weights)[:5]) or 'none'}."
+    )
+
+
+def config_of(weights: Mapping[str, Tensor], **overrides: Any) -> JointMAEConfig:
+    """Build the configuration from the shapes of the weights.
+
+    Args:
+        weights (`Mapping[str, torch.Tensor]`):
+            State dict without `module.` prefixes.
+        overrides (`dict[str, Any]`, *optional*):
+            Fields that shapes do not determine: `num_attention_heads` (6), `num_points` (1,024; 2,048 for part
+            segmentation), `num_groups` (64; 128 for part segmentation and ScanObjectNN), `group_size` (32), `mask_ratio`
+            (0.6).
+
+    Returns:
+        `JointMAEConfig`: Flat and 3D only.
+
+    Raises:
+        ValueError: If the weights belong to no model of Point-MAE.
+    """
+    kind = kind_of(weights)
+    fields = _encoder_fields(weights, "MAE_encoder." if kind == "pre-training" else "")
+    return JointMAEConfig(**{**fields, **_HEAD_FIELDS[kind](weights), **overrides})
+
+
+def _encoder_fields(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    """Return the fields that the three kinds share."""
+    intermediate_size, hidden_size = weights[f"{prefix}blocks.blocks.0.mlp.fc1.weight"].shape
+    tokenizer = [f"{prefix}encoder.{name}" for name in ("first_conv.0", "first_conv.3", "second_conv.0")]
+    return {
+        "hidden_size": hidden_size,
+        "num_hidden_layers": _num_blocks(weights, f"{prefix}blocks.blocks."),
+        "num_attention_heads": 6,
+        "intermediate_size": intermediate_size,
+        "embedding_3d": "flat",
+        "embedding_sizes_3d": _output_sizes(weights, tokenizer),
+        "position_hidden_size": weights[f"{prefix}pos_embed.0.weight"].shape[0],
+        "num_points": 1024,
+        "num_groups": [64],
+        "group_size": [32],
+        "fps_start": "first",
+        "neighborhood": "all",
+        "use_2d_branch": False,
+        "mask_ratio": 0.6,
+        "decoder_num_hidden_layers": 4,
+        "specific_decoder_num_hidden_layers": 0,
+        "target_group_size": 32,
+        "qkv_bias": f"{prefix}blocks.blocks.0.attn.qkv.bias" in weights,
+    }
+
+
+def _pretraining_fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the fields of the decoder."""
+    return {
+        "decoder_num_hidden_layers": _num_blocks(weights, "MAE_decoder.blocks."),
+        "target_group_size": weights["increase_dim.0.weight"].shape[0] // 3,
+    }
+
+
+def _classification_fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the fields of the classification head."""
+    return {
+        "pooling": "class",
+        "classifier_hidden_sizes": _output_sizes(weights, ["cls_head_finetune.0", "cls_head_finetune.4"]),
+        "num_labels": weights["cls_head_finetune.8.weight"].shape[0],
+    }
+
+
+def _segmentation_fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the fields of the segmentation head, and of its inputs."""
+    category_embedding_size, num_categories = weights["label_conv.0.weight"].shape[:2]
+    return {
+        "num_points": 2048,
+        "num_groups": [128],
+        "num_labels": weights["convs3.weight"].shape[0],
+        "num_categories": num_categories,
+        "category_embedding_size": category_embedding_size,
+        "propagation_hidden_sizes": _output_sizes(weights, ["propagation_0.mlp_convs.0", "propagation_0.mlp_convs.1"]),
+        "segmentation_hidden_sizes": _output_sizes(weights, ["convs1", "convs2"]),
+    }
+
+
+_HEAD_FIELDS = {
+    "pre-training": _pretraining_fields,
+    "classification": _classification_fields,
+    "segmentation": _segmentation_fields,
+}
+
+
+def _output_sizes(weights: Mapping[str, Tensor], layers: Sequence[str]) -> list[int]:
+    """Return the number of outputs of each layer."""
+    return [weights[f"{layer}.weight"].shape[0] for layer in layers]
+
+
+def convert_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of Point-MAE to those of the model of the same kind.
+
+    The modality token, which Point-MAE does not have, is zero. A bias before a batch norm, which the heads of this package
+    do not have, is subtracted from the running mean, so outputs stay the same.
+
+    Args:
+        weights (`Mapping[str, torch.Tensor]`):
+            State dict without `module.` prefixes.
+
+    Returns:
+        `dict[str, torch.Tensor]`: State dict of `JointMAEForPreTraining`, `JointMAEForPointCloudClassification` or
+        `JointMAEForPointCloudSegmentation`.
+
+    Raises:
+        ValueError: If the weights belong to no model of Point-MAE, or one of them is unknown.
+    """
+    kind = kind_of(weights)
+    rest = dict(weights)
+    converted: dict[str, Tensor] = {}
+    prefix = "MAE_encoder." if kind == "pre-training" else ""
+    _move(rest, converted, _TOKENIZER, f"{prefix}encoder.", "jointmae.embeddings_3d.coarse_grouping.", _squeeze)
+    _move(rest, converted, _POSITION, f"{prefix}pos_embed.", "jointmae.position_embeddings_3d.")
+    _move_blocks(rest, converted, f"{prefix}blocks.blocks.", "jointmae.layers.")
+    _move(rest, converted, {"norm": "layernorm"}, prefix, "jointmae.")
+    converted["jointmae.modality_token_3d"] = torch.zeros(1, 1, converted["jointmae.layernorm.weight"].shape[0])
+    if kind == "pre-training":
+        _move_decoder(rest, converted)
+    elif kind == "classification":
+        _move_classifier(rest, converted)
+    else:
+        _move_segmenter(rest, converted)
+    if rest:
+        raise ValueError(
+            f"`weights` must hold only weights of Point-MAE, got {len(rest)} unknown: {', '.join(sorted(rest)[:5])}."
+        )
+    return converted
+
+
+def _move_decoder(rest: dict[str, Tensor], converted: dict[str, Tensor]) -> None:
+    """Move the decoder and the reconstruction head."""
+    converted["decoder.mask_token_3d"] = rest.pop("mask_token")
+    _move(rest, converted, _POSITION, "decoder_pos_embed.", "decoder.position_embeddings_3d.")
+    _move_blocks(rest, converted, "MAE_decoder.blocks.", "decoder.layers.")
+    _move(rest, converted, {"norm": "layernorm_3d"}, "MAE_decoder.", "decoder.")
+    _move(rest, converted, {"increase_dim.0": "reconstruction_head_3d"}, "", "", _squeeze)
+
+
+def _move_classifier(rest: dict[str, Tensor], converted: dict[str, Tensor]) -> None:
+    """Move the class token and the classification head."""
+    converted["jointmae.class_token"] = rest.pop("cls_token")
+    converted["jointmae.class_position"] = rest.pop("cls_pos")
+    _move(rest, converted, _CLASSIFIER, "cls_head_finetune.", "classifier.")
+    _fold_biases_into_norms(converted, "classifier.")
+
+
+def _move_segmenter(rest: dict[str, Tensor], converted: dict[str, Tensor]) -> None:
+    """Move the segmentation head."""
+    _move(rest, converted, _SEGMENTER, "", "segmenter.", _squeeze)
+    # Inputs of the propagation: Point-MAE puts coordinates before the interpolated features, we put them after.
+    first = converted["segmenter.propagation1.fc.weight"]
+    converted["segmenter.propagation1.fc.weight"] = torch.cat([first[:, 3:], first[:, :3]], dim=1)
+    _fold_biases_into_norms(converted, "segmenter.")
+
+
+def _num_blocks(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """Return the number of transformer blocks below a prefix."""
+    return 1 + max(int(name[len(prefix) :].split(".")[0]) for name in weights if name.startswith(prefix))
+
+
+def _squeeze(value: Tensor) -> Tensor:
+    """Return the weight of a convolution of kernel size 1 as that of a linear layer."""
+    return value[..., 0] if value.ndim == 3 else value
+
+
+def _move(
+    rest: dict[str, Tensor],
+    converted: dict[str, Tensor],
+    modules: Mapping[str, str],
+    old_prefix: str,
+    new_prefix: str,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> None:
+    """Move the weights of some modules from `rest` to `converted`."""
+    for old, new in modules.items():
+        names = [name for name in rest if name.startswith(f"{old_prefix}{old}.")]
+        for name in names:
+            value = rest.pop(name)
+            converted[f"{new_prefix}{new}.{name.rsplit('.', 1)[1]}"] = value if change is None else change(value)
+
+
+def _move_blocks(rest: dict[str, Tensor], converted: dict[str, Tensor], old_prefix: str, new_prefix: str) -> None:
+    """Move transformer blocks, with separate layers for queries, keys and values."""
+    for block in range(_num_blocks(rest, old_prefix)):
+        _move(rest, converted, _BLOCK, f"{old_prefix}{block}.", f"{new_prefix}{block}.")
+        for kind in ("weight", "bias"):
+            joint = rest.pop(f"{old_prefix}{block}.attn.qkv.{kind}", None)
+            if joint is not None:
+                for name, part in zip("qkv", joint.chunk(3), strict=True):
+                    converted[f"{new_prefix}{block}.attention.{name}_proj.{kind}"] = part.clone()
+
+
+def _fold_biases_into_norms(converted: dict[str, Tensor], prefix: str) -> None:
+    """Remove the biases of layers before a batch norm, and subtract them from its running mean."""
+    names = [name for name in converted if name.startswith(prefix) and name.endswith(".fc.bias")]
+    for name in names:
+        norm = name.replace(".fc.bias", ".norm.running_mean")
+        converted[norm] = converted[norm] - converted.pop(name)
+
+
 def convert_point_mae(
     path: str | os.PathLike[str], output_dir: str | os.PathLike[str], **overrides: Any
 ) -> JointMAEPreTrainedModel:
-    """Convert a checkpoint of Point-MAE and write it with a feature extractor.
+    """Convert a checkpoint of Point-MAE and save it with a feature extractor.
 
-    Features agree with Point-MAE's own code on the same input to 1e-4 in float32, with one exception: its CUDA operation
-    for farthest point sampling never picks a point within 0.032 of the origin, ours does.
+    Outputs agree with those of Point-MAE's code to 1e-4 in float32, with one exception: its CUDA operator for farthest
+    point sampling never selects a point within 0.032 of the origin, ours does.
 
     Args:
         path (`str` or `os.PathLike`):
             `.pth` file, see [`read_point_mae`].
         output_dir (`str` or `os.PathLike`):
-            Folder to write, new or empty.
+            New or empty folder.
         overrides (`dict[str, Any]`, *optional*):
-            Fields of `JointMAEConfig` that the weights do not tell, see [`config_of`].
+            Fields of `JointMAEConfig` that the weights do not determine, see [`config_of`].
 
     Returns:
         `JointMAEPreTrainedModel`: The model, in evaluation mode.
 
     Raises:
-        FileExistsError: If `output_dir` holds anything.
-        ValueError: If the file is not one of Point-MAE's.
+        FileExistsError: If `output_dir` is not empty.
+        ValueError: If the file is not a checkpoint of Point-MAE.
     """
     output_dir = Path(output_dir)
     if output_dir.exists() and any(output_dir.iterdir()):
@@ -132,18 +390,22 @@ def convert_point_mae(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert one file.
+    """Convert one checkpoint from the command line.
 
     Args:
         arguments (sequence of `str`, *optional*):
-            Command line without the program; that of the process by default.
+            Defaults to the command line of the process.
     """
     parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub.convert_point_mae", description=__doc__)
-    parser.add_argument("path", help="Point-MAE's .pth file")
-    parser.add_argument("output_dir", help="folder to write, new or empty")
-    parser.add_argument("--num_points", type=int, help="points of a cloud, by default 1024, in segmentation 2048")
-    parser.add_argument("--num_groups", type=int, help="groups, by default 64; 128 in segmentation and ScanObjectNN")
-    parser.add_argument("--num_attention_heads", type=int, help="heads, by default 6")
+    parser.add_argument("path", help=".pth file of Point-MAE")
+    parser.add_argument("output_dir", help="new or empty folder")
+    parser.add_argument("--num_points", type=int, help="points per cloud (default: 1024; 2048 for part segmentation)")
+    parser.add_argument(
+        "--num_groups",
+        type=int,
+        help="number of groups (default: 64; 128 for part segmentation); 128 for ScanObjectNN",
+    )
+    parser.add_argument("--num_attention_heads", type=int, help="attention heads (default: 6)")
     options = vars(parser.parse_args(arguments))
     path, output_dir = options.pop("path"), options.pop("output_dir")
     fields = {name: value for name, value in options.items() if value is not None}
@@ -151,7 +413,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fields["num_groups"] = [fields["num_groups"]]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     model = convert_point_mae(path, output_dir, **fields)
-    logger.info("written: %s, %s of %d parameters", output_dir, type(model).__name__, model.num_parameters())
+    logger.info("saved to %s: %s with %d parameters", output_dir, type(model).__name__, model.num_parameters())
 
 
 if __name__ == "__main__":

@@ -1,113 +1,115 @@
-"""Model cards from what was measured: a fact that is missing is left out."""
+"""Model cards: the template filled with the facts of a checkpoint, and their results as the Hub's `model-index`."""
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from string import Template
 from typing import Any
 
-from huggingface_hub import ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from jointmae_hf.evaluation import Result, merge_seeds, render_results
+from jointmae_hf.evaluation.tables import BASELINES
 
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_run
-from .model_card_results import model_index, results_sections
-from .model_card_usage import HEAD_TASKS, render_usage, task_of
 
 
 TAGS = ("point-cloud", "3d", "masked-autoencoder", "self-supervised-learning", "joint-mae")
 """Tags of every card."""
 
+HEAD_TASKS = {
+    "JointMAEForPointCloudClassification": "point-cloud-classification",
+    "JointMAEForPointCloudSegmentation": "point-cloud-segmentation",
+}
+"""Task of each model with a head. The Hub has a pipeline tag for features, none for classes or parts of point clouds."""
+
 PURPOSES = {
     "JointMAEForPreTraining": (
         "Pre-training needs no labels: it hides most of a point cloud and of its projected depth map, and reconstructs "
-        "both. Downstream it reads points alone and gives one feature vector per cloud, or a start for fine-tuning."
+        "both. Downstream, the encoder reads points alone: it returns one feature vector per cloud, or is fine-tuned."
     ),
     "JointMAEModel": (
-        "It is the encoder: from points alone it gives one feature vector per cloud and one per group of points; with a "
-        "depth map and its view it encodes both."
+        "This is the encoder: from points alone it returns one feature vector per cloud and one per group of points; "
+        "with a depth map and its view it encodes both."
     ),
-    "JointMAEForPointCloudClassification": "It gives a point cloud one class.",
-    "JointMAEForPointCloudSegmentation": "It gives every point of a cloud one part.",
+    "JointMAEForPointCloudClassification": "It assigns one class to a point cloud.",
+    "JointMAEForPointCloudSegmentation": "It assigns one part to every point of a cloud.",
 }
-"""What a model is for, by its class."""
+"""Purpose of a model by its class."""
 
-GENERAL_LIMITS = (
-    "Coordinates only: colour, normals and intensity are not read.",
-    "Not invariant to rotation: a cloud whose up axis is not y is another input.",
-    "One object per cloud, scaled to the unit sphere: absolute size is lost, and a scene must be cut into objects.",
-)
-"""Limits of every checkpoint."""
+LOSS_KINDS = {"learned": "", "trivial": "_trivial", "perfect": "_perfect"}
+"""Column of the table of losses to the suffix of a result's name."""
 
-NOT_RELEASED = "**The weights of this configuration are not released yet**, and nothing was measured with them."
-"""Said on the card of a configuration without weights."""
+LOSS_REFERENCES = "*Trivial* is a predictor that has learned nothing, *perfect* returns every group exactly."
+"""Note below a table of losses with references."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def render_model_card(facts: ModelCardFacts) -> str:
-    """Write the card of a checkpoint.
+def render_model_card(facts: ModelCardFacts) -> ModelCard:
+    """Render the card of a checkpoint.
 
     Args:
         facts ([`ModelCardFacts`]):
-            What is known. What is not known does not appear.
+            What is known. Unknown facts are left out.
 
     Returns:
-        `str`: Content of `README.md`, metadata first.
+        `huggingface_hub.ModelCard`: Metadata in `data`, Markdown in `text`; `save` writes the file.
 
     Raises:
         ValueError: If two results contradict each other, see [`merge_seeds`].
     """
-    sections = {
-        "metadata": _metadata(facts).to_yaml().strip(),
-        "title": _model_name(facts),
-        "notice": NOT_RELEASED if facts.preset is not None else "",
-        "description": PURPOSES.get(facts.architecture, ""),
-        "figure": f"![Input, hidden part and reconstruction]({facts.figure})" if facts.figure else "",
-        "model": _section("Model", _model_lines(facts)),
-        "num_points": _num_points(facts),
-        "usage": render_usage(facts),
-        "training_data": _section("Training data", [_training_data_line(data) for data in facts.training_data]),
-        "recipe": _section("Recipe", _table(["setting", "value"], [[f"`{k}`", v] for k, v in facts.recipe.items()])),
-        "results": _section("Results", results_sections(facts.results)),
-        "environment": _section("Environment", _environment(facts.run)),
-        "limits": "\n".join(f"- {limit}" for limit in (*GENERAL_LIMITS, *facts.limits)),
-    }
-    template = files(__package__).joinpath("model_card_template.md").read_text(encoding="utf-8")
-    card = Template(template).substitute(sections)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", card, flags=re.MULTILINE))
+    auto_class, package_import = "AutoModel", "import jointmae_hf  # registers its classes with transformers"
+    if facts.architecture in HEAD_TASKS:
+        auto_class = facts.architecture.replace("JointMAE", "AutoModel")
+        package_import = f"from jointmae_hf import {auto_class}"
+    return ModelCard.from_template(
+        _metadata(facts),
+        template_str=files(__package__).joinpath("model_card_template.md").read_text(encoding="utf-8"),
+        facts=facts,
+        title=_model_name(facts),
+        task=HEAD_TASKS.get(facts.architecture),
+        purpose=PURPOSES.get(facts.architecture),
+        settings=_settings_table(facts),
+        auto_class=auto_class,
+        package_import=package_import,
+        training_data=[_training_data_line(data) for data in facts.training_data],
+        recipe=_table(["setting", "value"], [[f"`{name}`", value] for name, value in facts.recipe.items()]),
+        results=_results(facts.results),
+        environment=_environment(facts.run),
+    )
 
 
-def card_from_run(output_dir: str | os.PathLike[str], **known_facts: Any) -> str:
-    """Write the card of the checkpoint in the output folder of a run.
+def card_from_run(output_dir: str | os.PathLike[str], **known_facts: Any) -> ModelCard:
+    """Render the card of the checkpoint in the output folder of a run.
 
     Args:
         output_dir (`str` or `os.PathLike`):
             See [`facts_from_run`].
         known_facts (`Any`):
-            Fields of [`ModelCardFacts`] that the folder cannot tell, such as `model_id`; they win.
+            Fields of [`ModelCardFacts`] that override what the folder contains, such as `model_id`.
 
     Returns:
-        `str`: Content of `README.md`.
+        `huggingface_hub.ModelCard`: See [`render_model_card`].
     """
     return render_model_card(replace(facts_from_run(output_dir), **known_facts))
 
 
 def _metadata(facts: ModelCardFacts) -> ModelCardData:
-    """Return the YAML block."""
-    task, is_head = task_of(facts), facts.architecture in HEAD_TASKS
-    results = model_index(facts.results)
-    base_model = facts.base_model if facts.base_model and _HUB_ID.fullmatch(facts.base_model) else None
+    """Return the metadata of the card."""
+    head_task, eval_results = HEAD_TASKS.get(facts.architecture), _eval_results(facts.results)
+    has_hub_id = facts.base_model is not None and _HUB_ID.fullmatch(facts.base_model)
     return ModelCardData(
         model_name=_model_name(facts),
         license=facts.license,
         library_name="transformers",
-        pipeline_tag=None if is_head else task,
-        tags=[*TAGS, *([task] if is_head else [])],
+        pipeline_tag=None if head_task else "feature-extraction",
+        tags=[*TAGS, *([head_task] if head_task else [])],
         datasets=[data.hub_id for data in facts.training_data if data.hub_id] or None,
-        metrics=sorted({result.metric_type for result in results}) or None,
-        base_model=base_model,
-        eval_results=results or None,
+        metrics=sorted({result.metric_type for result in eval_results}) or None,
+        base_model=facts.base_model if has_hub_id else None,
+        eval_results=eval_results or None,
     )
 
 
@@ -116,51 +118,98 @@ def _model_name(facts: ModelCardFacts) -> str:
     return facts.model_id.rpartition("/")[2]
 
 
-def _model_lines(facts: ModelCardFacts) -> list[str]:
-    """Return class, size, fields of the configuration and labels."""
+def _eval_results(results: Sequence[Result]) -> list[EvalResult]:
+    """Return accuracies and mIoU of this checkpoint, without the baselines that it is compared with."""
+    methods = {_method(result) for result in results}
+    baselines = BASELINES if methods - {"", *BASELINES} else ()
+    merged = merge_seeds(result for result in results if _metric_type(result.name) is not None)
+    return [_eval_result(result) for result in merged if _method(result) not in baselines]
+
+
+def _method(result: Result) -> str:
+    """Return the method of pre-training without its data."""
+    return (result.pre_training or "").partition(" on ")[0]
+
+
+def _metric_type(name: str) -> str | None:
+    """Return the Hub's id of a metric; `None` for losses and for untrained models."""
+    if name.endswith("_untrained"):
+        return None
+    if "accuracy" in name or name == "linear_svm":
+        return "accuracy"
+    return "mean_iou" if name.endswith("miou") else None
+
+
+def _eval_result(result: Result) -> EvalResult:
+    """Return one entry of the `model-index`; protocol, selection and seeds stand in its name."""
+    metric_type = _metric_type(result.name)
+    title = result.name.replace("_", " ").replace("svm", "SVM").replace("miou", "mIoU")
+    seeds = f"mean of {result.num_runs} runs" if result.num_runs > 1 else f"seed {result.seed}"
+    details = [*([result.protocol] if result.protocol else []), result.selection_rule, seeds]
+    return EvalResult(
+        task_type="point-cloud-segmentation" if metric_type == "mean_iou" else "point-cloud-classification",
+        dataset_type=re.sub(r"[^a-z0-9]+", "-", result.dataset.lower()).strip("-"),
+        dataset_name=result.dataset,
+        dataset_split=result.split,
+        metric_type=str(metric_type),
+        metric_name=f"{title} ({result.unit}): {'; '.join(details)}",
+        metric_value=round(result.value, 4),
+    )
+
+
+def _results(results: Sequence[Result]) -> str:
+    """Return the tables of downstream measures and of losses, empty without results."""
+    losses = [result for result in results if result.name.partition("_")[0] == "loss"]
+    measured = [result for result in results if result not in losses]
+    blocks = [render_results(measured).strip()] if measured else []
+    return "\n\n".join([*blocks, *_loss_blocks(losses)])
+
+
+def _loss_blocks(losses: Sequence[Result]) -> list[str]:
+    """Return the table of losses next to those of a trivial and a perfect predictor, and a note on them."""
+    found = {result.name: result for result in losses}
+    references = tuple(suffix for suffix in LOSS_KINDS.values() if suffix)
+    learned = [result for result in losses if not result.name.endswith(references)]
+    kinds = {
+        kind: suffix
+        for kind, suffix in LOSS_KINDS.items()
+        if any(f"{result.name}{suffix}" in found for result in learned)
+    }
+    rows = []
+    for result in learned:
+        names = [f"{result.name}{suffix}" for suffix in kinds.values()]
+        values = [f"{found[name].value:.4g}" if name in found else "" for name in names]
+        selection = f"{result.split}; {result.selection_rule}"
+        rows.append([f"`{result.name}`", result.dataset, *values, selection, result.seed])
+    table = _table(["loss", "data", *kinds, "split, selection", "seed"], rows)
+    return [table, *([LOSS_REFERENCES] if len(kinds) > 1 else [])] if table else []
+
+
+def _settings_table(facts: ModelCardFacts) -> str:
+    """Return the table of size and configuration."""
     rows: list[list[Any]] = [[f"`{name}`", value] for name, value in facts.settings.items()]
     if facts.num_parameters is not None:
         rows.insert(0, ["parameters", f"{facts.num_parameters:,}"])
-    if not rows and not facts.labels:
-        return []
-    lines = [f"Class `{facts.architecture}`.", "", *_table(["setting", "value"], rows)]
-    if facts.base_model:
-        lines += ["", f"Fine-tuned from `{facts.base_model}`."]
-    if facts.labels:
-        what = "Parts" if task_of(facts) == "point-cloud-segmentation" else "Classes"
-        lines += ["", f"{what}, {len(facts.labels)}: {', '.join(facts.labels)}."]
-    return lines
+    return _table(["setting", "value"], rows)
 
 
-def _num_points(facts: ModelCardFacts) -> str:
-    """Return how many points the processor takes."""
-    if facts.num_points is None:
-        return ""
-    return f"Of each cloud it takes {facts.num_points:,} points, which it repeats if there are fewer."
-
-
-def _section(heading: str, lines: Sequence[str]) -> str:
-    """Return a section, or nothing where there is nothing to say."""
-    return "\n".join([f"## {heading}", "", *lines]) if lines else ""
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Return the lines of a Markdown table, none without rows."""
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a Markdown table, empty without rows."""
     if not rows:
-        return []
+        return ""
     cells = [[re.sub(r"\s+", " ", str(cell)).replace("|", "\\|") for cell in row] for row in rows]
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *cells)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *cells))
 
 
 def _training_data_line(data: TrainingData) -> str:
-    """Return an item on a data set and its licence."""
+    """Return name, size and license of a dataset."""
     name = f"[{data.name}]({data.url})" if data.url else data.name
     count = f", {data.num_samples:,} clouds" if data.num_samples is not None else ""
-    return f"- {name}{count}{f', licence: {data.licence}' if data.licence else ''}"
+    return f"{name}{count}{f', license: {data.license}' if data.license else ''}"
 
 
 def _environment(run: Mapping[str, Any]) -> list[str]:
-    """Return items on code, machine and time, as far as they are known."""
+    """Return what is known about code, machine and duration of the run."""
     hardware, versions = run.get("hardware") or {}, run.get("versions") or {}
     commit = f"`{run['commit']}`" if run.get("commit") else None
     if commit and run.get("has_uncommitted_changes"):
@@ -173,4 +222,4 @@ def _environment(run: Mapping[str, Any]) -> list[str]:
         "seconds": run.get("seconds"),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items() if number),
     }
-    return [f"- {name}: {fact}" for name, fact in facts.items() if fact]
+    return [f"{name}: {fact}" for name, fact in facts.items() if fact]

@@ -1,4 +1,4 @@
-"""What a model card can tell about a checkpoint, and reading it from the output folder of a run or from a preset."""
+"""Facts on a model card, collected from the output folder of a run or from a preset."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors import safe_open
 
 from jointmae_hf.evaluation import Result, read_results
 from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
@@ -29,44 +30,44 @@ PRETRAINING_SETTINGS = (
     "loss_2d_weight",
     "loss_3d_2d_weight",
 )
-"""Fields on the cards of models that were pre-trained, beside `SETTINGS`."""
+"""More fields on the cards of pre-training models."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set that the weights have seen.
+    """A dataset that the weights were trained on.
 
     Args:
         name (`str`):
-            As its authors call it.
-        licence (`str`, *optional*):
-            Of the data.
+            Name given by its authors.
+        license (`str`, *optional*):
+            License of the data.
         url (`str`, *optional*):
-            Where it comes from.
+            Home page.
         num_samples (`int`, *optional*):
-            Clouds used for training.
+            Number of clouds used for training.
         hub_id (`str`, *optional*):
-            Its id on the Hub, such as `"owner/name"`.
+            Id on the Hub, such as `"owner/name"`.
     """
 
     name: str
-    licence: str | None = None
+    license: str | None = None
     url: str | None = None
     num_samples: int | None = None
     hub_id: str | None = None
 
     @classmethod
     def from_split(cls, name: str, split: Dataset) -> "TrainingData":
-        """Describe the split of a dataset that was trained on, with the terms that the dataset knows.
+        """Describe a split that was used for training.
 
         Args:
             name (`str`):
-                Of the dataset.
+                Name of the dataset.
             split (`datasets.Dataset`):
-                See [`load_point_clouds`].
+                Split from [`load_point_clouds`]; its `info` holds license and home page.
 
         Returns:
-            `TrainingData`: Name, licence, source and number of clouds.
+            `TrainingData`: Name, license, home page and number of clouds.
         """
         return cls(name, split.info.license or None, split.info.homepage or None, len(split))
 
@@ -81,33 +82,33 @@ class ModelCardFacts:
         architecture (`str`, *optional*, defaults to `"JointMAEForPreTraining"`):
             Class of the model in `config.json`.
         license (`str`, *optional*, defaults to `"apache-2.0"`):
-            Of the weights.
+            License of the weights.
         revision (`str`, *optional*):
-            Tag of the version that the card describes; usage then names it.
+            Tag of the version that the card describes; the example code then loads it.
         preset (`str`, *optional*):
             Name of the configuration if the card describes a configuration without weights.
         settings (`Mapping[str, Any]`, *optional*):
             Fields of the configuration.
         num_parameters (`int`, *optional*):
-            Of the model.
+            Number of parameters of the model.
         labels (sequence of `str`, *optional*):
-            Classes or parts that a head tells apart.
+            Names of the classes or parts of a head.
         has_categories (`bool`, *optional*, defaults to `False`):
-            Whether a segmentation model is told the object category.
+            Whether a segmentation model takes the category of the object.
         num_points (`int`, *optional*):
             Points per cloud in training.
         training_data (sequence of [`TrainingData`], *optional*):
-            What the weights have seen.
+            Datasets that the weights were trained on.
         recipe (`Mapping[str, Any]`, *optional*):
             Name to value, in the order of the table.
         results (sequence of [`Result`], *optional*):
-            What was measured. Accuracies and mIoU also become the `model-index`.
+            What was measured. Accuracies and mIoU are also added to the `model-index`.
         run (`Mapping[str, Any]`, *optional*):
             Facts of [`collect_run_facts`].
         limits (sequence of `str`, *optional*):
-            Beside those that hold for every checkpoint.
+            Limits in addition to those of every checkpoint.
         figure (`str`, *optional*):
-            Path of a picture, relative to the card.
+            Path of a figure, relative to the card.
         base_model (`str`, *optional*):
             Id of the checkpoint that was fine-tuned.
     """
@@ -138,19 +139,18 @@ class ModelCardFacts:
 
 
 def facts_from_run(output_dir: str | os.PathLike[str]) -> ModelCardFacts:
-    """Read the facts that a run left in its output folder.
+    """Collect the facts in the output folder of a run.
 
-    `config.json` gives the architecture, `results.json` the results, the run and, under `recipe`, `training_data` and
-    `base_model` of the run, what it was trained by, on and from. The first of `figure.png` and `reconstruction.png`
-    becomes the figure; `preprocessor_config.json` gives the number of points, the header of the weights the number of
-    parameters. Only `config.json` is required.
+    Architecture and settings come from `config.json`, the number of points from `preprocessor_config.json`, the number of
+    parameters from the headers of the weights, and results, environment, `recipe`, `training_data` and `base_model` from
+    `results.json`. The figure is `figure.png`, or else `reconstruction.png`. Only `config.json` is required.
 
     Args:
         output_dir (`str` or `os.PathLike`):
             Output folder; its name becomes the name of the model.
 
     Returns:
-        [`ModelCardFacts`]: To complete by `dataclasses.replace`.
+        [`ModelCardFacts`]: Add further facts with `dataclasses.replace`.
 
     Raises:
         FileNotFoundError: If there is no `config.json`.
@@ -160,7 +160,7 @@ def facts_from_run(output_dir: str | os.PathLike[str]) -> ModelCardFacts:
     results_path, processor_path = folder / "results.json", folder / "preprocessor_config.json"
     results, run = read_results(results_path) if results_path.is_file() else ([], {})
     processor = json.loads(processor_path.read_text(encoding="utf-8")) if processor_path.is_file() else {}
-    pictures = [name for name in ("figure.png", "reconstruction.png") if (folder / name).is_file()]
+    figures = [name for name in ("figure.png", "reconstruction.png") if (folder / name).is_file()]
     architecture = (config.get("architectures") or [ModelCardFacts.architecture])[0]
     return ModelCardFacts(
         model_id=folder.name,
@@ -174,20 +174,20 @@ def facts_from_run(output_dir: str | os.PathLike[str]) -> ModelCardFacts:
         recipe=run.get("recipe", {}),
         results=results,
         run=run,
-        figure=pictures[0] if pictures else None,
+        figure=figures[0] if figures else None,
         base_model=run.get("base_model"),
     )
 
 
 def facts_from_preset(name: str) -> ModelCardFacts:
-    """Tell what is known about a configuration before there are weights.
+    """Collect the facts about a configuration without weights.
 
     Args:
         name (`str`):
-            Such as `"jointmae-base"`, see [`JointMAEConfig.from_preset`].
+            Name of the preset, such as `"jointmae-base"`, see [`JointMAEConfig.from_preset`].
 
     Returns:
-        [`ModelCardFacts`]: Without training and without results.
+        [`ModelCardFacts`]: Settings, size and number of points; no training data and no results.
 
     Raises:
         ValueError: If there is no such preset.
@@ -205,24 +205,23 @@ def facts_from_preset(name: str) -> ModelCardFacts:
 
 
 def _settings(config: Mapping[str, Any], architecture: str) -> dict[str, Any]:
-    """Return the fields of the configuration that a reader looks for."""
+    """Return the fields of the configuration that a card shows."""
     is_pretrained = architecture == "JointMAEForPreTraining"
     names = (*SETTINGS, *(PRETRAINING_SETTINGS if is_pretrained else ()))
     return {name: config[name] for name in names if name in config}
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of classes or parts, none if they are transformers' placeholders."""
+    """Return the names of classes or parts, empty for the placeholders of transformers."""
     names = [name for _, name in sorted((int(index), name) for index, name in config.get("id2label", {}).items())]
     return [] if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
 
 
 def _count_parameters(folder: Path) -> int | None:
-    """Count the parameters from the headers of the weights; statistics of batch norms are none."""
-    statistics, counts = ("running_mean", "running_var", "num_batches_tracked"), []
+    """Count the parameters in the headers of the weights, without the statistics of batch norms."""
+    statistics, num_parameters = ("running_mean", "running_var", "num_batches_tracked"), 0
     for path in sorted(folder.glob("model*.safetensors")):
-        with open(path, "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        counts += [math.prod(e["shape"]) for name, e in tensors.items() if not name.endswith(statistics)]
-    return sum(counts) or None
+        with safe_open(path, framework="pt") as weights:
+            shapes = {name: weights.get_slice(name).get_shape() for name in sorted(weights.keys())}
+        num_parameters += sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(statistics))
+    return num_parameters or None

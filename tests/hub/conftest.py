@@ -1,4 +1,4 @@
-"""A Hub on loopback, fresh processes that know it by `HF_ENDPOINT` alone, and what they were told to do there."""
+"""A Hub on loopback, and new processes that find it through `HF_ENDPOINT` and run the scripts of `clients`."""
 
 import json
 import os
@@ -15,7 +15,7 @@ CLIENTS = Path(__file__).parent / "clients"
 
 @pytest.fixture(scope="session", params=[True, pytest.param(False, marks=pytest.mark.hub)], ids=["xet", "lfs"])
 def with_xet(request):
-    """Whether clients move large files by Xet or, marked `hub`, by git-LFS."""
+    """Whether clients transfer large files with Xet or, marked `hub`, with git-LFS."""
     return request.param
 
 
@@ -27,7 +27,7 @@ def hub(with_xet, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def client_environment(hub, with_xet):
-    """Variables of a fresh process."""
+    """Environment variables of a new process."""
 
     def build(home, xet=with_xet, **others):
         variables = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", **others}
@@ -38,11 +38,11 @@ def client_environment(hub, with_xet):
 
 @pytest.fixture(scope="session")
 def run_client(client_environment, tmp_path_factory):
-    """Run a script of `clients` in a fresh process with an own cache, and return the last line that it prints."""
+    """Run a script of `clients` in a new process with its own cache, and return the last line that it prints."""
 
     def run(script, *arguments, home=None, **variables):
         home = home or tmp_path_factory.mktemp("home")
-        # Another working folder than the clone: what is not installed is not found. Nobody answers questions.
+        # Not in the clone, so that only installed packages are found, and without answers to prompts.
         finished = subprocess.run(
             [sys.executable, "-I", str(CLIENTS / script), *map(str, arguments)],
             env=client_environment(home, **variables),
@@ -60,7 +60,7 @@ def run_client(client_environment, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pushed(run_client, tmp_path_factory):
-    """Every class under its name, a pipeline, and the outputs of all on one cloud."""
+    """Push every class under its name, and a pipeline, and keep all outputs on one cloud."""
     folder = tmp_path_factory.mktemp("pushed")
     run_client("push.py", folder)
     return folder

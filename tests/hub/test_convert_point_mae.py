@@ -1,4 +1,4 @@
-"""Point-MAE's checkpoints against its forward pass, written down here once more from its paper and its state dicts."""
+"""Tests of the conversion of Point-MAE against its forward pass, re-implemented from its paper and state dicts."""
 
 import math
 import pickle
@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPreTraining
-from jointmae_hf.hub.convert_point_mae import convert_point_mae, main, read_point_mae
-from jointmae_hf.hub.point_mae_weights import convert_weights
+from jointmae_hf.hub.convert_point_mae import convert_point_mae, convert_weights, main, read_point_mae
 from jointmae_hf.model.point_ops import k_nearest_neighbors
 
 
@@ -90,7 +89,7 @@ def write(tmp_path):
 
 
 class Reference:
-    """Point-MAE's forward pass on a state dict."""
+    """Forward pass of Point-MAE on a state dict."""
 
     def __init__(self, state, prefix=""):
         self.state, self.prefix = state, prefix
@@ -110,7 +109,7 @@ class Reference:
         return (values - mean) / (variance + 1e-5).sqrt() * weight + bias
 
     def tokens(self, points):
-        """Tokens and centres: farthest point sampling from the first point, nearest neighbours, mini-PointNet."""
+        """Return tokens and centers: farthest point sampling from the first point, nearest neighbors, mini-PointNet."""
         tokens, all_centers = [], []
         for cloud in points:
             chosen, distances = [0], torch.full((len(cloud),), math.inf)
@@ -234,7 +233,7 @@ class Malicious:
         return print, ("executed",)
 
 
-def test_code_in_a_file_is_refused(pretrained, write, tmp_path, capsys):
+def test_code_in_a_file_is_rejected(pretrained, write, tmp_path, capsys):
     rule = r"`path` must be a \.pth file of tensors and numbers, got"
     with pytest.raises(ValueError, match=rf"{rule} 'published\.pth': .* print was not an allowed global") as refusal:
         read_point_mae(write(pretrained, metrics=Malicious()))
@@ -245,9 +244,9 @@ def test_code_in_a_file_is_refused(pretrained, write, tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_number_with_a_spoiled_type_is_refused(pretrained, tmp_path):
-    """The fuzzer found that numpy ends the process when it is given this state."""
-    path = tmp_path / "spoiled.pth"
+def test_number_with_a_corrupted_type_is_rejected(pretrained, tmp_path):
+    """Found by the fuzzer: numpy aborts the process when it gets this state."""
+    path = tmp_path / "corrupted.pth"
     content = {"base_model": pretrained, "acc": np.float64(0.5)}
     torch.save(content, path, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
@@ -257,23 +256,23 @@ def test_number_with_a_spoiled_type_is_refused(pretrained, tmp_path):
         read_point_mae(path)
 
 
-def test_file_without_weights_is_refused(tmp_path):
+def test_file_without_weights_is_rejected(tmp_path):
     torch.save({"model": {}, 1: 1}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"must hold `base_model` or `model_state_dict`, got \[1, 'model'\]"):
         read_point_mae(tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize("weights", [3, [1], {"a": "text"}, {1: torch.zeros(2)}], ids=repr)
-def test_weights_that_are_no_tensors_by_name_are_refused(tmp_path, weights):
+def test_weights_that_are_no_state_dict_are_rejected(tmp_path, weights):
     torch.save({"base_model": weights}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"`path` must hold tensors by name, got something else in 'other\.pth'"):
         read_point_mae(tmp_path / "other.pth")
 
 
-def test_weights_of_another_model_are_refused(pretrained):
+def test_weights_of_another_model_are_rejected(pretrained):
     with pytest.raises(ValueError, match=r"`weights` must hold one of MAE_encoder.*got norm\.bias"):
         convert_weights({"norm.bias": torch.zeros(3)})
-    with pytest.raises(ValueError, match=r"must all have a place, got 1 unknown ones: extra\.weight"):
+    with pytest.raises(ValueError, match=r"must hold only weights of Point-MAE, got 1 unknown: extra\.weight"):
         convert_weights({**pretrained, "extra.weight": torch.zeros(3)})
 
 

@@ -1,4 +1,4 @@
-"""`--push_to_hub` of the example scripts, started as users start them."""
+"""Tests of `--push_to_hub` of the example scripts, started from the command line."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.hub
 
 @pytest.fixture(scope="session")
 def start(client_environment, tmp_path_factory):
-    """Start a script in a fresh process with `--push_to_hub` and tell how it ended."""
+    """Run a script in a new process with `--push_to_hub`, and return the finished process."""
 
     def run(script, *flags):
         home = tmp_path_factory.mktemp("home")
@@ -43,7 +43,7 @@ def start(client_environment, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=SCRIPTS)
 def published(request, hub, start):
-    """Name of a script, class of its model, and the files that it published."""
+    """Return name, model class and published files of a script."""
     name, flags = SCRIPTS[request.param]
     finished = start(request.param, *flags)
     assert finished.returncode == 0, finished.stderr[-4000:]
@@ -65,7 +65,7 @@ def test_script_publishes_no_pickle_and_no_checkpoint(published):
     assert not any("/" in name for name in files)
 
 
-def test_card_of_the_script_is_valid_and_tells_results_of_this_run(published):
+def test_card_of_the_script_is_valid_and_has_the_results_of_the_run(published):
     script, _, files = published
     card = files["README.md"].decode()
     assert check_card(card) == ([], [])
@@ -76,7 +76,7 @@ def test_card_of_the_script_is_valid_and_tells_results_of_this_run(published):
     assert bool(index) == any(result["unit"] == "%" for result in results)
 
 
-def test_script_without_a_model_refuses_to_publish_before_any_work(hub, start):
+def test_script_without_a_model_rejects_push_to_hub_before_any_work(hub, start):
     finished = start("run_few_shot")
     assert finished.returncode != 0
     assert "`push_to_hub` must be False, got True. This script leaves results, no model" in finished.stderr

@@ -1,4 +1,4 @@
-"""Checkpoints to hand on: rounded once, loaded as float32, with data terms and later results on the card."""
+"""Tests of released checkpoints: bfloat16 weights loaded as float32, and a card with datasets and later results."""
 
 import json
 
@@ -31,12 +31,12 @@ PROBE = Result(
 
 @pytest.fixture
 def run_dir(tmp_path, tiny_config):
-    """What a pre-training run leaves."""
+    """Return the output folder of a pre-training run."""
     folder = tmp_path / "run"
     JointMAEForPreTraining(tiny_config).save_pretrained(folder)
     JointMAEFeatureExtractor(num_points=64).save_pretrained(folder)
     write_results(folder / "results.json", [LOSS], {"training_data": [{"name": "parts", "num_samples": 100}]})
-    (folder / "optimizer.pt").write_bytes(b"not to travel")
+    (folder / "optimizer.pt").write_bytes(b"not released")
     return folder
 
 
@@ -58,20 +58,20 @@ def test_encoder_and_processor_load_from_the_checkpoint(run_dir, tmp_path):
     assert features.isfinite().all()
 
 
-def test_nothing_but_the_checkpoint_is_handed_on(run_dir, tmp_path):
+def test_only_files_of_the_checkpoint_are_released(run_dir, tmp_path):
     released = release_checkpoint(run_dir, tmp_path / "released")
     expected = {"README.md", "config.json", "model.safetensors", "preprocessor_config.json", "results.json"}
     assert {path.name for path in released.iterdir()} == expected
 
 
-def test_card_tells_terms_of_the_data_and_results_that_came_later(run_dir, tmp_path):
+def test_card_has_datasets_with_license_and_later_results(run_dir, tmp_path):
     terms, probe = tmp_path / "terms.json", tmp_path / "probe.json"
-    terms.write_text(json.dumps([{"name": "Parts", "licence": "CC BY 2.0", "num_samples": 90}]), encoding="utf-8")
+    terms.write_text(json.dumps([{"name": "Parts", "license": "CC BY 2.0", "num_samples": 90}]), encoding="utf-8")
     write_results(probe, [PROBE], {})
     main(["release", str(run_dir), str(tmp_path / "released"), "--training_data", str(terms)])
     main(["results", str(tmp_path / "released"), str(probe)])
     card = ModelCard.load(tmp_path / "released" / "README.md")
-    assert "Parts, 90 clouds, licence: CC BY 2.0" in card.text
+    assert "Parts, 90 clouds, license: CC BY 2.0" in card.text
     assert [result.metric_value for result in card.data.eval_results] == [81.25]
     assert read_results(tmp_path / "released" / "results.json")[0] == [LOSS, PROBE]
 
@@ -89,7 +89,7 @@ def test_existing_folder_is_not_overwritten(run_dir):
         release_checkpoint(run_dir, run_dir)
 
 
-def test_run_without_results_is_refused(run_dir, tmp_path):
+def test_run_without_results_is_rejected(run_dir, tmp_path):
     (run_dir / "results.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"`run_dir` must hold results\.json"):
         release_checkpoint(run_dir, tmp_path / "released")

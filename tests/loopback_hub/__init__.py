@@ -1,7 +1,8 @@
-"""A small Hugging Face Hub on loopback, for tests: unmodified clients need nothing but `HF_ENDPOINT`.
+"""A small Hugging Face Hub on loopback for tests; unmodified clients find it through `HF_ENDPOINT`.
 
-It speaks what huggingface_hub, hf_xet, transformers and datasets send: repositories, trees, references, commits, large
-files by git-LFS and by Xet, `/resolve/` with the Hub's headers, redirects, ranges and error codes. Faults can be injected.
+It answers the requests of huggingface_hub, hf_xet, transformers and datasets: repositories, trees, references, commits,
+large files with git-LFS and Xet, and `/resolve/` with the headers, redirects, ranges and error codes of the Hub. Tests can
+inject faults.
 
     with LoopbackHub(folder) as hub:
         subprocess.run(command, env={**os.environ, **hub.environment(home)})

@@ -1,4 +1,4 @@
-"""What the Hub checks in a `README.md`: YAML that parses, and the keys that it uses itself."""
+"""Checks of the Hub on the metadata of a `README.md`: YAML that parses, and keys of the right type."""
 
 import re
 
@@ -10,7 +10,7 @@ apache-2.0 mit openrail bsd bsd-2-clause bsd-3-clause cc cc0-1.0 cc-by-2.0 cc-by
 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 gpl gpl-2.0 gpl-3.0 lgpl lgpl-3.0 agpl-3.0 mpl-2.0
 isc wtfpl unlicense zlib odc-by odbl pddl other unknown
 """
-LICENSES = COMMON_LICENSES.split()  # the Hub's list is longer
+LICENSES = COMMON_LICENSES.split()  # a part of the Hub's list
 TYPES = {
     "model-index": list,
     "library_name": str,
@@ -35,7 +35,7 @@ def front_matter(text):
 
 
 def check_card(text):
-    """Errors and warnings, as the Hub lists them."""
+    """Return errors and warnings in the format of the Hub."""
     try:
         card = front_matter(text)
     except yaml.YAMLError as error:
@@ -52,8 +52,8 @@ def check_card(text):
 
 
 def card_tags(card):
-    """Tags that the Hub makes of a card."""
+    """Return the tags that the Hub derives from a card."""
     datasets = [f"dataset:{name}" for name in as_list(card.get("datasets"))]
-    licence = f"license:{card['license']}" if card.get("license") else None
-    tags = [card.get("library_name"), *as_list(card.get("tags")), card.get("pipeline_tag"), *datasets, licence]
+    license_tag = f"license:{card['license']}" if card.get("license") else None
+    tags = [card.get("library_name"), *as_list(card.get("tags")), card.get("pipeline_tag"), *datasets, license_tag]
     return [tag for tag in tags if tag]

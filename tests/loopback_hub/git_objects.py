@@ -1,4 +1,4 @@
-"""What a repository is made of: blobs, trees, commits, references, with the names that git gives them."""
+"""Objects of a repository: blobs, trees, commits and references, with the hashes of git."""
 
 import datetime
 import hashlib
@@ -6,7 +6,7 @@ import time
 
 
 class HubError(Exception):
-    """An answer that is an error, with the code by which huggingface_hub tells errors apart."""
+    """An error response, with the code that huggingface_hub maps to an exception."""
 
     def __init__(self, status, message, code=None, body=None, headers=None):
         super().__init__(message)
@@ -14,17 +14,17 @@ class HubError(Exception):
 
 
 def git_oid(kind, data):
-    """Name of a git object."""
+    """Return the hash of a git object."""
     return hashlib.sha1(kind + b" %d\0" % len(data) + data).hexdigest()
 
 
 def lfs_pointer(sha256, size):
-    """What git stores in place of a large file."""
+    """Return the pointer that git stores instead of a large file."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
 def tree_oid(files):
-    """Name of the git tree of a flat `{path: entry}`."""
+    """Return the hash of the git tree of a flat `{path: entry}`."""
     here, folders = {}, {}
     for path, entry in files.items():
         head, _, rest = path.partition("/")
@@ -43,14 +43,14 @@ def now():
 
 
 class Repository:
-    """Commits, each with all files of its tree as `{path: entry}`, and what points to them."""
+    """Commits, each with all files of its tree as `{path: entry}`, and the references to them."""
 
     def __init__(self, kind, id, private=False):
         self.kind, self.id, self.private, self.created = kind, id, private, now()
         self.commits, self.branches, self.tags, self.pull_requests = {}, {}, {}, {}
 
     def resolve(self, revision):
-        """Name of the commit that a branch, tag, pull request or beginning of a name stands for."""
+        """Return the hash of the commit of a branch, tag, pull request or abbreviated hash."""
         revision = revision or "main"
         for prefix, table in (("refs/heads/", self.branches), ("refs/tags/", self.tags)):
             for key in (revision, revision.removeprefix(prefix)):
@@ -64,7 +64,7 @@ class Repository:
         raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
     def commit(self, revision, files, title, message="", user="tester", parent=None):
-        """Add a commit and move a branch or pull request to it."""
+        """Add a commit, and move a branch or pull request to it."""
         header = f"tree {tree_oid(files)}\n" + (f"parent {parent}\n" if parent else "")
         raw = f"{header}author {user} {time.time_ns()}\n\n{title}\n\n{message}".encode()
         oid = git_oid(b"commit", raw)
@@ -78,7 +78,7 @@ class Repository:
         return oid
 
     def history(self, revision=None):
-        """Commits, newest first."""
+        """Yield the commits, newest first."""
         oid = self.resolve(revision)
         while oid:
             yield self.commits[oid]

@@ -1,4 +1,4 @@
-"""Requests that read files, and the two ways of large ones: git-LFS, and Xet with its content-addressed store."""
+"""Requests for files, and for large files with git-LFS and with Xet and its content-addressed store."""
 
 import hashlib
 import re
@@ -14,10 +14,10 @@ END = 1 << 62
 
 
 class LargeFileRequests:
-    """Part of the request handler."""
+    """Mixin of the request handler."""
 
     def resolve(self, kind, id, revision, path):
-        """Say where a file is; the Hub redirects small ones to a cache of its own and large ones to another host."""
+        """Redirect to a file, as the Hub does: small files to its own cache, large ones to another host."""
         hub = self.hub
         repo = hub.find(kind, id, self.user)
         oid = repo.resolve(revision)
@@ -49,9 +49,9 @@ class LargeFileRequests:
 
     def lfs_batch(self, _):
         rows = []
-        for wish in self.payload()["objects"]:
-            oid = wish["oid"]
-            rows.append({"oid": oid, "size": wish["size"], "authenticated": True})
+        for requested in self.payload()["objects"]:
+            oid = requested["oid"]
+            rows.append({"oid": oid, "size": requested["size"], "authenticated": True})
             if not self.hub.blob(oid).exists():
                 upload = {"href": f"{self.hub.cdn}/lfs/{oid}", "header": {}}
                 verify = {"href": f"{self.hub.url}/lfs/{oid}/verify", "header": {}}
@@ -62,11 +62,11 @@ class LargeFileRequests:
         path = self.hub.blob(parts[0])
         if self.command == "PUT":
             if hashlib.sha256(self.body).hexdigest() != parts[0]:
-                raise HubError(400, "sha256 of the body is not the oid")
+                raise HubError(400, "the sha256 of the body differs from the oid")
             self.hub.put(path, self.body)
             return self.reply(200, b"", {"ETag": f'"{parts[0]}"'})
         if not path.exists() or path.stat().st_size != self.payload()["size"]:
-            raise HubError(404, "object missing or of another size")
+            raise HubError(404, "the object is missing or has another size")
         return self.json({"message": "ok"})
 
     def answer_xet_write_token(self, *_):
@@ -81,7 +81,7 @@ class LargeFileRequests:
             raise HubError(400, "the Hub token was sent to the content-addressed store")
         if parts[:2] == ["v1", "xorbs"]:
             return self.answer_xorb(self.hub.root / "xorbs" / parts[3])
-        if parts == ["v1", "shards"]:  # the client asks for v2 first and falls back
+        if parts == ["v1", "shards"]:  # clients try v2 first and fall back
             return self.answer_shard()
         if parts[:2] == ["v1", "reconstructions"] and len(parts) == 3:
             return self.answer_reconstruction(parts[2])
@@ -107,7 +107,7 @@ class LargeFileRequests:
         self.json({"result": 1})
 
     def answer_reconstruction(self, name):
-        """Say which chunks of which xorbs make a file, or the range of it that was asked for."""
+        """Return the chunks of xorbs that make up a file, or the requested range of it."""
         record = self.hub.xet_files.get(name)
         if record is None:
             raise HubError(404, "File not found")
@@ -126,7 +126,7 @@ class LargeFileRequests:
         self.json({"offset_into_first_range": skipped, "terms": terms, "fetch_info": sources})
 
     def source_of(self, term):
-        """Address and bytes of the chunks of a term."""
+        """Return URL and byte range of the chunks of a term."""
         offsets = chunk_offsets((self.hub.root / "xorbs" / term["hash"]).read_bytes())
         chunks = term["range"]
         bytes_ = {"start": offsets[chunks["start"]], "end": offsets[chunks["end"]] - 1}

@@ -1,4 +1,4 @@
-"""Requests about repositories as a whole, and those that read their history and trees."""
+"""Requests that create, delete and list repositories, and that read their history and trees."""
 
 from urllib.parse import parse_qs
 
@@ -11,12 +11,12 @@ LARGE = """
 7z arrow bin bz2 ckpt ftz gz h5 joblib mlmodel model msgpack npy npz onnx ot parquet pb pickle pkl pt pth rar safetensors
 tar tflite tgz wasm xz zip zst
 """
-# The Hub writes this file into every new repository; it decides which paths are stored as large files.
+# The Hub adds this file to every new repository; its patterns are stored as large files.
 GITATTRIBUTES = "".join(f"*.{ending} filter=lfs diff=lfs merge=lfs -text\n" for ending in LARGE.split()).encode()
 
 
 class RepositoryRequests:
-    """Part of the request handler."""
+    """Mixin of the request handler."""
 
     def whoami(self):
         if not self.user:
@@ -35,13 +35,13 @@ class RepositoryRequests:
         return self.json({"errors": errors, "warnings": warnings}, status)
 
     def change_repositories(self, what):
-        """Create or delete."""
-        hub, wish = self.hub, self.payload()
+        """Create or delete a repository."""
+        hub, payload = self.hub, self.payload()
         if not self.user:
             raise HubError(401, "Invalid username or password.")
-        kind = wish.get("type") or "model"
-        owner = wish.get("organization") or self.user
-        id = f"{owner}/{wish['name']}"
+        kind = payload.get("type") or "model"
+        owner = payload.get("organization") or self.user
+        id = f"{owner}/{payload['name']}"
         with hub.lock:
             if what == "delete":
                 del hub.repositories[kind, hub.find(kind, id, self.user, write=True).id]
@@ -52,7 +52,7 @@ class RepositoryRequests:
             if (kind, id) in hub.repositories:
                 message = f"You already created this {kind} repo"
                 raise HubError(409, message, body={"error": message, "url": url})
-            private = wish.get("private", False) or wish.get("visibility") == "private"
+            private = payload.get("private", False) or payload.get("visibility") == "private"
             repo = hub.repositories[kind, id] = Repository(kind, id, private)
             repo.commit("main", {".gitattributes": hub.entry(GITATTRIBUTES)}, "initial commit", user=self.user)
             return self.json({"url": url, "name": id, "id": repo.created, "private": private})
@@ -71,7 +71,7 @@ class RepositoryRequests:
         self.page(found)
 
     def tree_items(self, repo, oid, under="", recursive=True):
-        """Files and folders below a folder."""
+        """Return the files and folders below a folder."""
         files, items, seen = repo.commits[oid]["files"], [], set()
         base = f"{under.strip('/')}/" if under.strip("/") else ""
         for path, entry in sorted(files.items()):
@@ -92,7 +92,7 @@ class RepositoryRequests:
         return items
 
     def with_last_commit(self, repo, oid, item):
-        """An item with the commit that changed it last."""
+        """Return an item with the commit that last changed it."""
 
         def content(commit):
             path = item["path"]
@@ -112,11 +112,11 @@ class RepositoryRequests:
 
     def answer_paths_info(self, repo, rest):
         if "json" in self.headers.get("Content-Type", ""):
-            wish = self.payload()
-            paths, expand = wish["paths"], wish.get("expand", False)
+            payload = self.payload()
+            paths, expand = payload["paths"], payload.get("expand", False)
         else:  # huggingface_hub posts a form here
-            wish = parse_qs(self.body.decode())
-            paths, expand = wish.get("paths", []), wish.get("expand", ["false"])[0].lower() == "true"
+            form = parse_qs(self.body.decode())
+            paths, expand = form.get("paths", []), form.get("expand", ["false"])[0].lower() == "true"
         oid = repo.resolve(rest[0] if rest else None)
         every = {item["path"]: item for item in self.tree_items(repo, oid)}
         found = [every[path.strip("/")] for path in paths if path.strip("/") in every]

@@ -1,4 +1,4 @@
-"""Requests: reading them, answering them, spoiling them, and finding who answers which address."""
+"""The request handler: reads requests, routes them, injects faults and sends responses."""
 
 import json
 import re
@@ -20,12 +20,12 @@ HAVE_OWN_TOKENS = (["xet"], ["lfs"], ["cdn"])
 
 
 class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseHTTPRequestHandler):
-    """One connection; `hub` is set by the server."""
+    """Handler of one connection; the server sets `hub`."""
 
     protocol_version, disable_nagle_algorithm, wbufsize = "HTTP/1.1", True, 1 << 16
 
     def log_message(self, *_):
-        """Tests read `hub.requests`."""
+        """Log nothing, because tests read `hub.requests`."""
 
     def handle_any(self):
         address = urlsplit(self.path)
@@ -37,7 +37,7 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         self.user = self.hub.user if token == self.hub.token else None
         try:
-            self.spoil()
+            self.inject_fault()
             if token and self.user is None and self.parts[:1] not in HAVE_OWN_TOKENS:
                 raise HubError(401, "Invalid credentials in Authorization header")
             self.route()
@@ -45,14 +45,14 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
             self.answer_error(error)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-        except Exception as error:  # a bug of this server must be seen by the test
+        except Exception as error:  # show bugs of this server in the test
             traceback.print_exc()
             self.reply(500, repr(error).encode())
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 (names of the base class)
 
-    def spoil(self):
-        """Apply the first fault that matches and is not used up."""
+    def inject_fault(self):
+        """Apply the first matching fault with remaining `times`."""
         for fault in self.hub.faults:
             if fault["times"] > 0 and fault["pattern"].search(f"{self.command} {self.path}"):
                 fault["times"] -= 1
@@ -83,7 +83,7 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
         return body
 
     def reply(self, status, body=b"", headers=None):
-        if fault := self.fault_after:  # the work is done, its answer is lost
+        if fault := self.fault_after:  # the request was executed, but its answer is lost
             self.fault_after = None
             if fault.get("drop"):
                 raise ConnectionResetError
@@ -103,7 +103,7 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
         self.reply(status, json.dumps(data).encode(), headers)
 
     def file(self, path, headers):
-        """Answer a file or the range of it that was asked for."""
+        """Send a file or the requested range of it."""
         data, status = path.read_bytes(), 200
         match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if match and (match[1] or match[2]):
@@ -123,7 +123,7 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
         return self.query.get(name, ["false"])[0].lower() in ("1", "true")
 
     def page(self, items):
-        """Answer a part of a list, and where the next part is."""
+        """Send a page of a list, with the link to the next page."""
         start = int(self.query.get("cursor", ["0"])[0])
         size = min(int(self.query.get("limit", [self.hub.page_size])[0]), self.hub.page_size)
         headers = {}
@@ -143,7 +143,7 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
             id = f"{parts[0]}/{parts[1].removesuffix('.git')}"
             return self.lfs_batch(self.hub.find(kind, id, self.user, write="ref" in self.payload()))
         if "resolve" in parts[1:2]:
-            raise HubError(404, "Repository not found", "RepoNotFound")  # every repository has an owner here
+            raise HubError(404, "Repository not found", "RepoNotFound")  # every repository of this server has an owner
         if len(parts) >= 5 and parts[2] in ("resolve", "raw"):
             path = "/".join(unquote(part) for part in parts[4:])
             return self.resolve(kind, f"{parts[0]}/{parts[1]}", unquote(parts[3]), path)
@@ -168,7 +168,9 @@ class RequestHandler(RepositoryRequests, WriteRequests, LargeFileRequests, BaseH
         if len(parts) < 3 or parts[0] not in KINDS:
             raise HubError(404, "Not found")
         verb, rest = parts[3] if len(parts) > 3 else "", [unquote(part) for part in parts[4:]]
-        writes = verb in WRITES and not (self.flag("create_pr") or rest[:1] == ["None"])  # anyone may ask to pull
+        writes = verb in WRITES and not (
+            self.flag("create_pr") or rest[:1] == ["None"]
+        )  # anyone may open a pull request
         with self.hub.lock:
             repo = self.hub.find(KINDS[parts[0]], f"{parts[1]}/{parts[2]}", self.user, write=writes)
             if verb in ("", "revision"):

@@ -1,4 +1,4 @@
-"""The server: its storage, its users, and the faults that a test asks for."""
+"""The server: its storage, its user, and the faults that tests inject."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ class _Server(ThreadingHTTPServer):
 
 
 class LoopbackHub:
-    """A Hub for one user, `tester`, whose repositories lie in a folder.
+    """A Hub for one user, `tester`, that stores its repositories in a folder.
 
-    `requests` lists `(method, path, headers)` of all that was asked; `repositories` is what a test may look into.
+    Tests may read `requests`, a list of `(method, path, headers)`, and `repositories`.
     """
 
     token = "hf_loopback"
@@ -38,11 +38,11 @@ class LoopbackHub:
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", port), type("Handler", (RequestHandler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        # Another host name on purpose: the token must not follow.
+        # Another host name on purpose: clients must not send the token there.
         self.cdn = f"http://localhost:{self.server.server_address[1]}"
 
     def environment(self, home, xet=True):
-        """Variables of a client process: the endpoint, the token and an own cache."""
+        """Return the environment variables of a client process: endpoint, token and its own cache."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": self.token,
@@ -55,10 +55,10 @@ class LoopbackHub:
         }
 
     def fault(self, pattern, times=1, **kind):
-        """Spoil the next `times` requests whose "METHOD /path" matches.
+        """Inject a fault into the next `times` requests whose "METHOD /path" matches the pattern.
 
-        `status=503` answers an error, `drop=True` closes the connection, `truncate=1000` cuts the body, `delay=3` waits;
-        `after=True` with `status` or `drop` does so after the work was done, as when an answer is lost.
+        `status=503` sends an error, `drop=True` closes the connection, `truncate=1000` cuts the body, `delay=3` waits;
+        `after=True` with `status` or `drop` executes the request first, so that only its answer is lost.
         """
         self.faults.append({"pattern": re.compile(pattern), "times": times, **kind})
 
@@ -76,18 +76,18 @@ class LoopbackHub:
         self.stop()
 
     def find(self, kind, id, user=None, write=False):
-        """Repository of any spelling, hidden from those who may not read it."""
+        """Return a repository by its name in any case, hidden from users who may not read it."""
         found = (repo for (of, name), repo in self.repositories.items() if of == kind and name.lower() == id.lower())
         repo = next(found, None)
         if repo is None or (repo.private and user is None):
-            # huggingface_hub guesses what is missing from a bare 401 for https:// only: the code is needed.
+            # The code is required: from a bare 401, huggingface_hub infers a missing repository for https:// only.
             raise HubError(404 if user else 401, "Repository not found", "RepoNotFound")
         if write and user is None:
             raise HubError(401, "Invalid username or password.")
         return repo
 
     def files(self, id, kind="model", revision=None):
-        """Content of all files of a repository, for a test to look at."""
+        """Return the content of all files of a repository, for tests."""
         repo = self.find(kind, id, self.user)
         entries = repo.commits[repo.resolve(revision)]["files"]
         paths = {
@@ -104,7 +104,7 @@ class LoopbackHub:
         os.replace(temporary, path)
 
     def large(self, sha256):
-        """File of a large object; one that came by Xet is rebuilt once, by the real client, from what it uploaded."""
+        """Return the file of a large object; an upload through Xet is rebuilt once, by the real client."""
         path = self.blob(sha256)
         if not path.exists() and sha256 in self.xet_by_sha256:
             import hf_xet
@@ -119,25 +119,25 @@ class LoopbackHub:
             with session as group:
                 group.start_download_file(hf_xet.XetFileInfo(record["xet"], size), str(temporary))
             if hashlib.sha256(temporary.read_bytes()).hexdigest() != sha256:
-                raise HubError(500, "rebuilt file has another sha256")
+                raise HubError(500, "checksum mismatch of a rebuilt file")
             os.replace(temporary, path)
         return path if path.exists() else None
 
     def entry(self, data):
-        """Store a small file."""
+        """Store a small file, and return its entry."""
         oid = git_oid(b"blob", data)
         self.put(self.blob(oid), data)
         return {"oid": oid, "size": len(data)}
 
     def lfs_entry(self, sha256, size):
-        """Describe a large file that is stored."""
+        """Return the entry of a stored large file."""
         pointer = lfs_pointer(sha256, size)
         large = {"oid": sha256, "size": size, "pointerSize": len(pointer)}
         entry = {"oid": git_oid(b"blob", pointer), "size": size, "lfs": large}
         return entry | ({"xetHash": self.xet_by_sha256[sha256]} if sha256 in self.xet_by_sha256 else {})
 
     def info(self, repo, revision, blobs=False):
-        """What the page of a repository tells."""
+        """Return the description of a repository."""
         oid = repo.resolve(revision)
         files = repo.commits[oid]["files"]
         card = front_matter(self.blob(files["README.md"]["oid"]).read_text()) if "README.md" in files else {}
@@ -165,7 +165,7 @@ class LoopbackHub:
         return {key: value for key, value in description.items() if value is not None}
 
     def _model_info(self, repo, files, card):
-        """What only models tell."""
+        """Return the part of the description that only models have."""
         config = {}
         if "config.json" in files and "lfs" not in files["config.json"]:
             content = json.loads(self.blob(files["config.json"]["oid"]).read_text())
@@ -175,7 +175,7 @@ class LoopbackHub:
 
 
 def _sibling(path, entry, blobs):
-    """A file on the page of a repository."""
+    """Return a file in the description of a repository."""
     sibling = {"rfilename": path}
     if blobs:
         sibling |= {"size": entry["size"], "blobId": entry["oid"]}

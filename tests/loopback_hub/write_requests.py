@@ -1,4 +1,4 @@
-"""Requests that change a repository: branches, tags, and commits with what comes before them."""
+"""Requests that change a repository: branches, tags, and commits with their preupload."""
 
 import base64
 import fnmatch
@@ -13,7 +13,7 @@ LARGE_SIZE = 10 * 1024 * 1024
 
 
 class WriteRequests:
-    """Part of the request handler."""
+    """Mixin of the request handler."""
 
     def answer_branch(self, repo, rest):
         name = "/".join(rest)
@@ -42,13 +42,13 @@ class WriteRequests:
         return self.reply(200, b"OK")
 
     def answer_preupload(self, repo, rest):
-        """Say which files are large, by the patterns of `.gitattributes`, their size, or a zero among their bytes."""
-        wish = self.payload()
+        """Classify files as large by the patterns of `.gitattributes`, their size, or a zero byte."""
+        payload = self.payload()
         files = repo.commits[repo.resolve("/".join(rest))]["files"]
         attributes = self.hub.blob(files[".gitattributes"]["oid"]).read_text() if ".gitattributes" in files else ""
         large = [line.split()[0] for line in attributes.splitlines() if "filter=lfs" in line]
         rows = []
-        for file in wish["files"]:
+        for file in payload["files"]:
             path, sample = file["path"], base64.b64decode(file.get("sample", ""))
             is_large = _matches(path, large) or file["size"] > LARGE_SIZE or b"\0" in sample
             rows.append({"path": path, "uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False})
@@ -76,7 +76,7 @@ class WriteRequests:
         self.json({"success": True, "commitOid": oid, "hookOutput": "", "commitUrl": f"{url}/commit/{oid}", **answer})
 
     def apply(self, key, value, files):
-        """Apply one line of a commit to the files of its parent."""
+        """Apply one operation of a commit to the files of its parent."""
         path = value["path"]
         if path.startswith(("/", "..\\")) or {"..", ".git"} & set(path.split("/")):
             raise HubError(422, f"Invalid path: {path}")
@@ -87,7 +87,7 @@ class WriteRequests:
             )
         elif key == "lfsFile":
             source = self.hub.large(value["oid"])
-            if source is None:  # a client that commits before it uploads
+            if source is None:  # the client commits before it uploads
                 raise HubError(400, f"LFS pointer pointed to a file that does not exist: {value['oid']}")
             files[path] = self.hub.lfs_entry(value["oid"], source.stat().st_size)
         elif key in ("deletedFile", "deletedFolder"):

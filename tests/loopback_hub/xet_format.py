@@ -1,4 +1,4 @@
-"""The two formats of Xet that a server has to read: shards and the chunks of xorbs."""
+"""The two formats of Xet that the server reads: shards, and chunks of xorbs."""
 
 import struct
 
@@ -8,12 +8,12 @@ HAS_VERIFICATION, HAS_METADATA = 1 << 31, 1 << 30
 
 
 def xet_hash(raw):
-    """Xet prints a hash as four little-endian 64-bit words."""
+    """Format a hash as Xet does, as four little-endian 64-bit words."""
     return "".join(f"{word:016x}" for word in struct.unpack("<4Q", raw))
 
 
 def parse_shard(data):
-    """Files of a shard: a header of 48 bytes, then records of 48 bytes up to a hash of ones."""
+    """Return the files of a shard: a header of 48 bytes, then records of 48 bytes up to a hash of ones."""
     position, files = 48, []
     while position + 48 <= len(data) and data[position : position + 32] != ALL_ONES:
         name = xet_hash(data[position : position + 32])
@@ -38,7 +38,7 @@ def parse_shard(data):
 
 
 def chunk_offsets(xorb):
-    """Where each chunk of a xorb begins, and where the last ends; byte 1 to 3 of a chunk hold its size."""
+    """Return the start of each chunk of a xorb and the end of the last; bytes 1 to 3 of a chunk are its size."""
     position, offsets = 0, []
     while position < len(xorb) and xorb[position : position + 7] != b"XETBLOB":
         offsets.append(position)

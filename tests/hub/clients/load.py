@@ -1,6 +1,6 @@
-"""Load what `push.py` pushed, with the package or, told `remote`, without, and tell what came.
+"""Load the models that `push.py` pushed, with the package or, in mode `remote`, without it.
 
-The last line is JSON; outputs and weights go to a file, so that the test compares them bit by bit.
+Prints facts as JSON in the last line, and saves outputs and weights to a file for bitwise comparison.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class NoPackage(MetaPathFinder):
-    """As if the package were not installed."""
+    """Import hook that hides the package."""
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "jointmae_hf":
@@ -19,7 +19,7 @@ class NoPackage(MetaPathFinder):
 
 
 def loaders(is_remote):
-    """Repository to what loads it."""
+    """Return the Auto class of each repository."""
     import transformers
 
     auto = transformers.AutoModel
@@ -35,7 +35,7 @@ def loaders(is_remote):
 
 
 def run(model, points):
-    """Outputs with all randomness fixed."""
+    """Return the outputs of a model with a fixed seed."""
     import torch
 
     torch.manual_seed(0)
@@ -45,14 +45,14 @@ def run(model, points):
 
 
 def in_own_memory(model):
-    """Move weights out of the mapped file: there they lie at any multiple of 4 bytes, and BLAS sums in another order."""
+    """Copy the weights from the mapped file, where BLAS sums in another order at odd multiples of 4 bytes."""
     for tensor in [*model.parameters(), *model.buffers()]:
         tensor.data = tensor.data.clone()
     return model
 
 
 def error_of(action):
-    """Name and first line of what an action raises."""
+    """Return type and first line of the error of an action."""
     try:
         action()
     except Exception as error:
@@ -61,7 +61,7 @@ def error_of(action):
 
 
 def load_classes(is_remote, points, trust):
-    """Outputs and weights of every class, and where its code came from."""
+    """Return outputs and weights of every class, and the module of its code."""
     outputs, modules = {}, {}
     for name, loader in loaders(is_remote).items():
         revision = {"revision": "v1.0"} if name == "JointMAEModel" else {}
@@ -124,7 +124,7 @@ def main(kind, pushed, target, *snippets):
 
 
 def run_snippet(path):
-    """Run code as it stands on a card and tell the shape of what it leaves last."""
+    """Run the code of a card, and return the shape of its result."""
     names = {}
     exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), names)
     found = [names[name] for name in ("features", "classes", "parts") if name in names]

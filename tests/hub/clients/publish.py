@@ -1,4 +1,4 @@
-"""Publish output folders to a Hub that the test has spoilt for some repositories, and tell what came of each."""
+"""Publish output folders to repositories with injected faults, and print the outcome of each as JSON."""
 
 import json
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def png():
-    """A picture of one pixel."""
+    """Return a PNG file of one pixel."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -18,7 +18,7 @@ def png():
 
 
 def write_run(folder, name):
-    """What a training leaves: what travels, and what does not."""
+    """Write the output folder of a run, with files to publish and others."""
     from push import tiny_config
 
     import jointmae_hf
@@ -30,7 +30,7 @@ def write_run(folder, name):
     result = Result("linear_svm", 50.0, "%", "test", "last epoch", 0, 10, 10, "synthetic_shapes")
     write_results(folder / "results.json", [result], collect_run_facts())
     (folder / "reconstruction.png").write_bytes(png())
-    (folder / "README.md").write_text(card_from_run(folder), encoding="utf-8")
+    card_from_run(folder).save(folder / "README.md")
     for left_out in ("optimizer.pt", "training_args.bin", "rng_state.pth", "trainer_state.json", "notes.txt", ".env"):
         (folder / left_out).write_text("hf_" + "a" * 34, encoding="utf-8")
     for part in ("checkpoint-2", "runs"):
@@ -39,14 +39,14 @@ def write_run(folder, name):
 
 
 def outcome(action):
-    """What an action returns, or the error that it raises."""
+    """Return the result of an action, or its error as text."""
     try:
         return action()
     except Exception as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def main(folder, *spoilt):
+def main(folder, *faulty):
     sys.path.insert(0, str(Path(__file__).parent))
     import torch
 
@@ -60,10 +60,10 @@ def main(folder, *spoilt):
     before = sorted(str(path) for path in run.rglob("*"))
     outcomes = {"published": publish(run, "published", tag="v1.0")}
     outcomes["unchanged"] = before == sorted(str(path) for path in run.rglob("*"))
-    publishing.verify_checkpoint = lambda folder: torch.nn.Identity()  # once is enough: here it is about the upload
+    publishing.verify_loads = lambda folder: torch.nn.Identity()  # verified once; the rest tests the upload
     outcomes["again"] = publish(run, "published")
     outcomes["same tag"] = outcome(lambda: publish(run, "published", tag="v1.0"))
-    for name in spoilt:
+    for name in faulty:
         outcomes[name] = outcome(lambda name=name: publish(run, f"tester/{name}"))
     (run / "modeling_of_old.py").write_text("old = 1\n", encoding="utf-8")
     api = uploading.HfApi()

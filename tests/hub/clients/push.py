@@ -1,4 +1,4 @@
-"""Push every class, the feature extractor and a pipeline by transformers' own `push_to_hub`; keep their outputs."""
+"""Push every class, the feature extractor and a pipeline with `push_to_hub` of transformers, and save outputs."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ CLASSES = (
 
 
 def run(model, points):
-    """Outputs of a model with all randomness fixed."""
+    """Return the outputs of a model with a fixed seed."""
     import torch
 
     torch.manual_seed(0)

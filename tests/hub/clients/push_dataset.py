@@ -1,4 +1,4 @@
-"""Push a converted dataset to data sets whose requests the test has spoilt, and tell what came of each."""
+"""Push a converted dataset to repositories with injected faults, and print the outcome of each as JSON."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ SIZES = {"num_train": 4, "num_validation": 0, "num_test": 0, "num_points": 16}
 
 
 def outcome(action):
-    """What an action returns, or the error that it raises."""
+    """Return the result of an action, or its error as text."""
     try:
         return action()
     except Exception as error:
@@ -20,14 +20,14 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def main(folder, *spoilt):
+def main(folder, *faulty):
     from jointmae_hf.data import uploading
     from jointmae_hf.data.conversion import convert_to_parquet, push_dataset
 
     uploading.WAITS = (0.0, 0.0, 0.0, 0.0)
     converted = convert_to_parquet("synthetic_shapes", Path(folder, "shapes"), **SIZES)
     before = contents(converted)
-    outcomes = {name: outcome(lambda name=name: push_dataset(converted, f"tester/{name}")) for name in spoilt}
+    outcomes = {name: outcome(lambda name=name: push_dataset(converted, f"tester/{name}")) for name in faulty}
     sharded = convert_to_parquet("synthetic_shapes", Path(folder, "sharded"), max_shard_bytes=1, **SIZES, seed=1)
     push_dataset(sharded, "renewed")
     push_dataset(converted, "renewed")

@@ -1,4 +1,4 @@
-"""Read a published data set as its users do, streaming and whole, and tell what came."""
+"""Load a published dataset, streaming and whole, and print facts about it as JSON."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def main(name, *snippets):
         "features": {split: str(stream[split].features) for split in stream},
         "first": rows["train"][0],
     }
-    for path in snippets:  # the code of a card, as it stands there
+    for path in snippets:  # the code of a card
         names = {}
         exec(compile(Path(path).read_text(encoding="utf-8"), path, "exec"), names)
         facts["usage"] = len(names["train"])

@@ -1,20 +1,15 @@
-"""What of an output folder is published, and what it must not tell."""
+"""Tests of the checks before publishing: no secrets in files, and a checkpoint that loads without the package."""
 
-import json
 import struct
 import zlib
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEModel
-from jointmae_hf.hub import publish, verify_checkpoint, write_remote_code
-from jointmae_hf.hub.published_files import check_contents, stage_files
-
-
-MODEL_FOLDER = Path(__file__).parents[2] / "jointmae_hf" / "model"
+from jointmae_hf.hub import verify_loads, write_remote_code
+from jointmae_hf.hub.verification import check_contents
 
 
 @pytest.fixture
@@ -22,36 +17,6 @@ def checkpoint(tiny_config, tmp_path):
     folder = tmp_path / "checkpoint"
     JointMAEModel(tiny_config).save_pretrained(folder)
     return folder
-
-
-def test_all_code_of_the_model_is_written_beside_the_weights(checkpoint):
-    written = {path.name: path.read_text() for path in write_remote_code(checkpoint)}
-    sources = {path.name: path.read_text() for path in MODEL_FOLDER.glob("*.py") if path.name != "__init__.py"}
-    assert written == sources
-
-
-def test_architecture_of_others_is_refused(checkpoint):
-    config = json.loads((checkpoint / "config.json").read_text())
-    (checkpoint / "config.json").write_text(json.dumps(config | {"architectures": ["ViTModel"]}))
-    with pytest.raises(ValueError, match=r"`architecture` must be one of JointMAEModel, .*, got 'ViTModel'"):
-        write_remote_code(checkpoint)
-
-
-@pytest.mark.parametrize("architectures", [None, [], ["JointMAEModel", "JointMAEForPreTraining"]])
-def test_configuration_must_name_one_class(checkpoint, architectures):
-    config = json.loads((checkpoint / "config.json").read_text())
-    (checkpoint / "config.json").write_text(json.dumps(config | {"architectures": architectures}))
-    with pytest.raises(ValueError, match=r"`architectures` in config\.json must name one class, got"):
-        write_remote_code(checkpoint)
-
-
-def test_shards_travel_with_their_index(tiny_config, tmp_path):
-    JointMAEModel(tiny_config).save_pretrained(tmp_path / "run", max_shard_size="50KB")
-    (tmp_path / "staging").mkdir()
-    names = {path.name for path in stage_files(tmp_path / "run", tmp_path / "staging")}
-    shards = {path.name for path in (tmp_path / "run").glob("*.safetensors")}
-    assert len(shards) > 1
-    assert {*shards, "model.safetensors.index.json"} <= names
 
 
 def test_code_of_the_model_passes_the_check(checkpoint):
@@ -68,13 +33,13 @@ def test_code_of_the_model_passes_the_check(checkpoint):
         '{"path": "C:\\\\Users\\\\me\\\\clouds"}',
     ],
 )
-def test_path_of_the_machine_is_refused(tmp_path, line):
+def test_local_path_is_rejected(tmp_path, line):
     (tmp_path / "results.json").write_text(f"{{\n{line}\n}}")
     with pytest.raises(ValueError, match=r"must hold no path of this machine, got .* in results\.json, line 2"):
         check_contents([tmp_path / "results.json"])
 
 
-def test_own_working_folder_is_refused_wherever_it_lies(tmp_path, monkeypatch):
+def test_working_folder_is_rejected_anywhere(tmp_path, monkeypatch):
     own = tmp_path / "odd" / "place"
     own.mkdir(parents=True)
     monkeypatch.chdir(own)
@@ -93,13 +58,13 @@ def test_own_working_folder_is_refused_wherever_it_lies(tmp_path, monkeypatch):
         "/ and // and a / b",
     ],
 )
-def test_what_is_no_path_of_the_machine_passes(tmp_path, line):
+def test_text_that_is_no_local_path_passes(tmp_path, line):
     (tmp_path / "README.md").write_text(line)
     check_contents([tmp_path / "README.md"])
 
 
 @pytest.mark.parametrize("secret", ["hf_" + "Ab1" * 12, "ghp_" + "a" * 36, "-----BEGIN RSA PRIVATE KEY-----"])
-def test_secret_is_refused_and_not_repeated(tmp_path, secret):
+def test_secret_is_rejected_and_not_repeated(tmp_path, secret):
     (tmp_path / "config.json").write_text(f'{{"token": "{secret}"}}')
     with pytest.raises(ValueError, match=r"must hold no access token, got one in config\.json, line 1") as raised:
         check_contents([tmp_path / "config.json"])
@@ -124,51 +89,39 @@ def chunk(kind, data):
         (b"zTXt", b"Comment\0\0" + zlib.compress(b"/home/someone/run")),
     ],
 )
-def test_metadata_of_a_picture_is_searched(tmp_path, kind, data):
+def test_metadata_of_a_png_file_are_searched(tmp_path, kind, data):
     (tmp_path / "figure.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(kind, data) + chunk(b"IEND", b""))
     with pytest.raises(ValueError, match=r"must hold no path of this machine, got '/home/someone/run' in figure\.png"):
         check_contents([tmp_path / "figure.png"])
 
 
-def test_pixels_are_no_text(tmp_path):
-    """Among 100,000 random bytes there is often something like a drive of Windows."""
+def test_pixels_of_a_png_file_are_not_searched(tmp_path):
+    """100,000 random bytes often contain something that looks like a Windows drive."""
     (tmp_path / "figure.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b" C:\\Users\\me /home/x/y"))
     check_contents([tmp_path / "figure.png"])
 
 
-def test_publish_refuses_before_it_asks_the_hub(checkpoint):
-    (checkpoint / "README.md").write_text("run in /home/someone/run")
-    with pytest.raises(ValueError, match=r"must hold no path of this machine, got '/home/someone/run' in README\.md"):
-        publish(checkpoint, "me/mine")
-
-
-def test_publish_refuses_a_card_whose_picture_is_missing(checkpoint):
-    (checkpoint / "README.md").write_text("![input](figure.png) ![badge](https://example.org/badge.svg)")
-    with pytest.raises(ValueError, match=r"must hold the pictures of README\.md as \.png, got none named \['figure"):
-        publish(checkpoint, "me/mine")
-
-
-def test_verification_refuses_weights_that_are_missing(tiny_config, tmp_path):
+def test_verify_loads_rejects_missing_weights(tiny_config, tmp_path):
     model = JointMAEForPointCloudClassification(tiny_config)
     model.save_pretrained(tmp_path)
     state = {name: value for name, value in model.state_dict().items() if not name.startswith("classifier.out")}
     assert len(state) < len(model.state_dict())
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"must hold exactly the weights of .*Classification, got missing_keys"):
-        verify_checkpoint(tmp_path)
+        verify_loads(tmp_path)
 
 
-def test_verification_refuses_weights_that_are_not_finite(checkpoint):
+def test_verify_loads_rejects_outputs_that_are_not_finite(checkpoint):
     model = JointMAEModel.from_pretrained(checkpoint)
     model.layernorm.weight.data[0] = float("nan")
     model.save_pretrained(checkpoint)
     write_remote_code(checkpoint)
     with pytest.raises(ValueError, match="must give finite outputs, got NaN or infinity in `last_hidden_state`"):
-        verify_checkpoint(checkpoint)
+        verify_loads(checkpoint)
 
 
-def test_verification_refuses_code_that_does_not_load_alone(checkpoint):
+def test_verify_loads_rejects_code_that_imports_the_package(checkpoint):
     write_remote_code(checkpoint)
     (checkpoint / "masking.py").write_text("import jointmae_hf\n")
     with pytest.raises(RuntimeError, match="must load without the package by trust_remote_code, got ModuleNotFound"):
-        verify_checkpoint(checkpoint)
+        verify_loads(checkpoint)

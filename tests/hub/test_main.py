@@ -1,4 +1,4 @@
-"""Cards of configurations that have a name: the kept ones are what the generator writes, and their code runs."""
+"""Tests of `python -m jointmae_hf.hub cards`: the cards in the repository are up to date, and their code runs."""
 
 import re
 from dataclasses import replace
@@ -33,13 +33,13 @@ def test_there_is_a_card_for_each_preset(written):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_kept_card_is_what_the_generator_writes(written, name):
-    """`python -m jointmae_hf.hub cards` writes them anew."""
+def test_card_in_the_repository_is_up_to_date(written, name):
+    """`python -m jointmae_hf.hub cards` updates them."""
     assert (CARDS / f"{name}.md").read_text(encoding="utf-8") == (written / f"{name}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", UNRELEASED)
-def test_card_says_that_there_are_no_weights_and_claims_nothing(written, name):
+def test_card_without_weights_has_no_results(written, name):
     card = ModelCard.load(written / f"{name}.md")
     assert "weights of this configuration are not released yet" in card.text
     assert "from_pretrained" not in card.text
@@ -48,12 +48,12 @@ def test_card_says_that_there_are_no_weights_and_claims_nothing(written, name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_card_has_metadata_that_the_hub_takes(written, name):
+def test_card_has_metadata_that_the_hub_accepts(written, name):
     assert check_card((written / f"{name}.md").read_text(encoding="utf-8")) == ([], [])
 
 
-def test_usage_of_a_configuration_runs_as_written():
-    card = render_model_card(facts_from_preset("jointmae-small"))
+def test_example_code_of_a_preset_runs():
+    card = render_model_card(facts_from_preset("jointmae-small")).text
     (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
     names = {}
     exec(code, names)
@@ -61,7 +61,7 @@ def test_usage_of_a_configuration_runs_as_written():
     assert f"| parameters | {sum(p.numel() for p in names['model'].parameters()):,} |" in card
 
 
-def test_result_without_weights_is_refused():
+def test_result_without_weights_is_rejected():
     result = Result("linear_svm", 91.0, "%", "test", "last epoch", 0, 10, 10, "modelnet40")
     with pytest.raises(ValueError, match="`results` must be empty for a configuration without weights, got 1"):
         render_model_card(replace(facts_from_preset("jointmae-small"), results=[result]))
