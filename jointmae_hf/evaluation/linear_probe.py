@@ -74,7 +74,7 @@ def linear_svm(
         seed (`int`, *optional*, defaults to 0):
             Of the division into folds; the SVM itself is deterministic.
         num_jobs (`int`, *optional*, defaults to 1):
-            Processes for the cross-validation.
+            Threads for the cross-validation.
 
     Returns:
         [`LinearProbeResult`]: Accuracies on the test split, `C`, and the rule that chose it.
@@ -165,13 +165,16 @@ def _cross_validate(
     candidates: list[dict[str, Any]], features: np.ndarray, labels: np.ndarray, folds: int, seed: int, num_jobs: int
 ) -> tuple[dict[str, Any], float]:
     """Return the best candidate, the first among equals, and its mean accuracy over the folds."""
+    from joblib import parallel_config  # a dependency of scikit-learn
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
     search = GridSearchCV(
         _pipeline(), grid, scoring="accuracy", cv=splitter, refit=False, n_jobs=num_jobs, error_score="raise"
-    ).fit(features, labels)
+    )
+    with parallel_config(backend="threading"):  # libsvm releases the GIL; processes would start next to CUDA
+        search.fit(features, labels)
     best = int(np.argmax(search.cv_results_["mean_test_score"]))
     return candidates[best], float(search.cv_results_["mean_test_score"][best])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, Transform
+from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform, as_clouds
 
 from .features import extract_features
 from .linear_probe import LinearProbeResult, linear_svm
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 
 def sample_clouds(
-    dataset: Dataset, max_clouds: int, num_points: int, seed: int = 0, transform: Transform | None = None
+    dataset: Dataset | PointCloudTensors,
+    max_clouds: int,
+    num_points: int,
+    seed: int = 0,
+    transform: Transform | None = None,
 ) -> dict[str, Tensor]:
     """Take a random part of a split as one batch in the unit sphere.
 
     Args:
-        dataset (`datasets.Dataset`):
+        dataset (`datasets.Dataset` or [`PointCloudTensors`]):
             A split of a dataset, see [`load_point_clouds`].
         max_clouds (`int`):
             Clouds to take, fewer if the split is smaller.
@@ -44,7 +49,7 @@ def sample_clouds(
     """
     if max_clouds < 1:
         raise ValueError(f"`max_clouds` must be at least 1, got {max_clouds}.")
-    part = PointCloudDataset(dataset.shuffle(seed=seed).select(range(min(max_clouds, len(dataset)))))
+    part = as_clouds(dataset.select(np.random.default_rng(seed).permutation(len(dataset))[:max_clouds]))
     batch = PointCloudCollator(num_points, seed)([part[row] for row in range(len(part))])
     points = Normalize()(batch["points"], epoch=0, index=batch["index"])
     if transform is not None:
@@ -95,6 +100,7 @@ def probe_encoder(
     C: float | None = None,  # noqa: N803
     standardize: bool | None = True,
     device: torch.device | str | None = None,
+    num_jobs: int = 1,
 ) -> LinearProbeResult:
     """Measure an encoder by a linear SVM on its frozen features.
 
@@ -111,6 +117,8 @@ def probe_encoder(
             Whether features are scaled to unit variance on `train`; `None` for a choice by cross-validation.
         device (`torch.device` or `str`, *optional*, defaults to that of the encoder):
             Where features are computed.
+        num_jobs (`int`, *optional*, defaults to 1):
+            Threads for the cross-validation.
 
     Returns:
         `LinearProbeResult`: Accuracies and how C was chosen.
@@ -123,7 +131,8 @@ def probe_encoder(
     train_features, _ = extract_features(encoder, _rows(train), device=device)
     test_features, _ = extract_features(encoder, _rows(test), device=device)
     labels = train["labels"].cpu().numpy(), test["labels"].cpu().numpy()
-    return linear_svm(train_features, labels[0], test_features, labels[1], C=C, standardize=standardize)
+    options: dict[str, Any] = {"C": C, "standardize": standardize, "num_jobs": num_jobs}
+    return linear_svm(train_features, labels[0], test_features, labels[1], **options)
 
 
 def _rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:

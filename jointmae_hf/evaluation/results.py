@@ -117,6 +117,11 @@ def write_results(path: str | os.PathLike[str], results: Sequence[Result], run_f
         "results": [_without_empty(asdict(result)) for result in results],
         "run": dict(run_facts),
     }
+    write_json(path, content)
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write a JSON record atomically into an existing folder; raise `ValueError` if a number is NaN or infinite."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""Tables of an ablation: mean and spread over seeds, what the last row gains on each other one, the paper's figures."""
+"""Tables of an ablation: mean and spread over seeds, gains of the last row over each other one, the paper's results."""
 
 import statistics
 from collections.abc import Sequence
@@ -14,17 +14,11 @@ PAPER_COLUMN = "linear SVM, ModelNet40"
 
 
 def paired_gains(results: Sequence[Result]) -> list[Result]:
-    """Compute what the row of the last result gains on each other row, seed by seed.
+    """Compute the gain of the last result's row over each other row, in percent points, paired by seed.
 
-    Rows of one seed share data, order, masks and views, so their difference varies less than they do.
-
-    Args:
-        results (sequence of [`Result`]):
-            One for each row and seed, with the row's label as `protocol`; the last belongs to the row to compare.
-
-    Returns:
-        `list[Result]`: One for each other row: mean difference in percent points, its standard deviation over seeds
-        (divisor `num_runs - 1`) where there are several. Seeds that only one of both rows has are left out.
+    `results` holds one result for each row and seed, with the label of the row as `protocol`. Rows with the same seed share
+    data, order, masks and views, so their difference varies less than their values. Seeds that only one of the two rows has
+    are left out.
     """
     reference = {result.seed: result for result in results if result.protocol == results[-1].protocol}
     gains = []
@@ -47,13 +41,13 @@ def paired_gains(results: Sequence[Result]) -> list[Result]:
 
 
 def _over_seeds(result: Result, values: Sequence[float]) -> Result:
-    """The result with mean and standard deviation of the values of its seeds."""
+    """Return the result with mean and standard deviation over the values of its seeds."""
     spread = statistics.stdev(values) if len(values) > 1 else None
     return replace(result, value=statistics.fmean(values), std=spread, num_runs=len(values))
 
 
 def _mean_rows(results: Sequence[Result]) -> list[Result]:
-    """One result for each row, in their order."""
+    """Return one result for each row, in their order."""
     rows: dict[str | None, list[Result]] = {}
     for result in results:
         rows.setdefault(result.protocol, []).append(result)
@@ -61,22 +55,10 @@ def _mean_rows(results: Sequence[Result]) -> list[Result]:
 
 
 def render_ablation(results: Sequence[Result], table: str) -> str:
-    """Render an ablation as Markdown.
+    """Render results as for [`paired_gains`], in the order of the rows, as a Markdown table with its facts below.
 
-    The paper's figures stand in a column of their own where ours were measured on ModelNet40 by weights that had not
-    seen it; otherwise in a table below, because the levels cannot be compared.
-
-    Args:
-        results (sequence of [`Result`]):
-            One for each row and seed, in the order of the rows; see [`paired_gains`].
-        table (`str`):
-            Key of `ABLATIONS`.
-
-    Returns:
-        `str`: The table, with the facts that one needs to read it.
-
-    Raises:
-        ValueError: If there is no result or no such table.
+    The paper's values get a column of their own where ours were measured on ModelNet40 with weights that have not seen it;
+    otherwise a separate table, because the levels cannot be compared.
     """
     if not results:
         raise ValueError("`results` must hold at least one result, got none.")
@@ -98,30 +80,30 @@ def render_ablation(results: Sequence[Result], table: str) -> str:
 
 
 def _value(result: Result) -> str:
-    """Mean, with its spread where there is one."""
+    """Return the mean, with its spread if there is one."""
     return f"{result.value:.1f}" + ("" if result.std is None else f" ± {result.std:.1f}")
 
 
 def _signed(gain: Result) -> str:
-    """Mean difference with sign and spread."""
+    """Return the mean difference with sign and spread."""
     return f"{gain.value:+.1f}" + ("" if gain.std is None else f" ± {gain.std:.1f}")
 
 
 def _is_comparable(rows: Sequence[Result]) -> bool:
-    """Whether the paper's figures may stand in the same line."""
+    """Return whether the paper's values may stand in the same rows."""
     return all(
         row.dataset == PAPER_DATA and row.split == "test" and "in-domain" not in str(row.pre_training) for row in rows
     )
 
 
 def _paper_value(table: str, label: str) -> float | None:
-    """The paper's figure of a row, where it has one."""
+    """Return the paper's value of a row, if it has one."""
     figure = paper_figure(int(table), label, PAPER_COLUMN) if table.isdigit() else None
     return None if figure is None else figure.value
 
 
 def _facts(results: Sequence[Result]) -> list[str]:
-    """What the figures are, in lines."""
+    """Return lines that say what the values are."""
     last = results[-1]
     seeds = list(dict.fromkeys(result.seed for result in results))
     spread = "mean ± standard deviation over seeds" if len(seeds) > 1 else "of seed"
@@ -134,7 +116,7 @@ def _facts(results: Sequence[Result]) -> list[str]:
 
 
 def _paper_lines(table: str) -> list[str]:
-    """The paper's figures as a table of their own."""
+    """Return the lines of a separate table with the paper's values."""
     values = {row.label: _paper_value(table, row.label) for row in ABLATIONS[table]}
     figures = {label: value for label, value in values.items() if value is not None}
     if not figures:

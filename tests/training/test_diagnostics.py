@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.training import encoder_gradient_norms, reference_losses
+from jointmae_hf.training.diagnostics import encoder_gradient_norms, reference_losses
 
 
 @pytest.fixture

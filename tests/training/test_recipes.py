@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEConfig
-from jointmae_hf.training import AUGMENTATIONS, RECIPES
+from jointmae_hf.training.recipes import AUGMENTATIONS, RECIPES
 
 
 @pytest.fixture(params=sorted(RECIPES))
