@@ -4,7 +4,6 @@ from pathlib import Path
 
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import load_point_clouds
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
 
 from .pretraining import build_trainer, save_pretrained, training_defaults
@@ -40,6 +39,8 @@ def demonstration_checkpoint(
     if (output_dir / "results.json").is_file():  # written last
         read_results(output_dir / "results.json")
         return output_dir
+    from jointmae_hf.data import load_point_clouds  # imports `datasets`
+
     set_seed(seed)
     config = QUICK.build_config(use_2d_branch=use_2d_branch)
     splits = load_point_clouds("synthetic_shapes", **setting_values(QUICK.dataset_sizes))
