@@ -22,7 +22,7 @@ def test_dataset_is_a_folder_with_data_dir_alone(tmp_path):
     assert (arguments.dataset, arguments.dataset_name) == ("folder", "my clouds")
 
 
-def test_dataset_is_named_with_its_variant():
+def test_dataset_is_named_with_its_subset():
     arguments = parse("--dataset", "scanobjectnn", "--dataset_options", '{"subset": "obj_bg"}')
     assert arguments.dataset_name == "scanobjectnn obj_bg"
 
@@ -33,13 +33,13 @@ def test_dataset_options_must_be_an_object(text):
         parse("--dataset_options", text)
 
 
-def test_load_lets_options_take_the_place_of_defaults(tmp_path):
+def test_load_lets_options_replace_defaults(tmp_path):
     arguments = parse("--dataset_options", f'{{"num_train": 40, "cache_dir": "{tmp_path}"}}')
     splits = arguments.load(0, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert {name: len(split) for name, split in splits.items()} == {"train": 40, "validation": 20, "test": 20}
 
 
-def test_load_leaves_splits_as_they_are_when_told(tmp_path):
+def test_load_leaves_splits_as_they_are_without_a_validation_share(tmp_path):
     arguments = parse("--dataset_options", f'{{"cache_dir": "{tmp_path}"}}')
     splits = arguments.load(0, None, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [60, 20, 20]
@@ -93,7 +93,7 @@ def test_config_overrides_must_be_fields(text):
         FineTuningArguments(config_overrides=text)
 
 
-def test_configuration_is_that_of_the_checkpoint_but_for_what_changes(tiny_config, tmp_path):
+def test_configuration_is_that_of_the_checkpoint_except_for_what_changes(tiny_config, tmp_path):
     JointMAEForPreTraining(tiny_config).save_pretrained(tmp_path)
     *_, recipe = parse_fine_tuning_arguments("segmentation", command_line=["--output_dir", str(tmp_path)])
     script = FineTuningArguments(model=str(tmp_path), config_overrides='{"num_groups": [48, 24]}')

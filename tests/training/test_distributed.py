@@ -117,11 +117,11 @@ def page_faults(kind):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the advice is for the allocator of glibc")
-def test_kept_memory_is_soon_not_touched_for_the_first_time_any_more():
+def test_kept_memory_causes_no_page_faults_after_a_while():
     assert page_faults("keep") < 0.01 * page_faults("give back")
 
 
-def test_other_allocators_are_left_alone(monkeypatch):
+def test_other_allocators_are_unchanged(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not disable_malloc_trim()
 

@@ -68,7 +68,7 @@ def test_points_are_chosen_by_the_collator_alone_when_labels_must_follow(make_cl
     torch.testing.assert_close(chosen.training_transform()(points, epoch=1, index=torch.arange(2)), expected)
 
 
-def test_clouds_stay_as_they_are_without_normalisation(make_cloud):
+def test_clouds_are_unchanged_without_normalization(make_cloud):
     recipe = FINE_TUNING_RECIPES["classification"]["paper_scanobjectnn"]
     points = 5 + make_cloud(2, 16)
     chosen = sampling(16, recipe=recipe)
