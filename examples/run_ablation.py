@@ -63,8 +63,9 @@ class ScriptArguments(PreTrainingArguments):
             raise ValueError(f"--seeds must be different numbers from 0, got {self.seeds}.")
         if self.num_samples is not None and (self.num_samples < 1 or training.max_steps > 0):
             raise ValueError(f"--num_samples must be positive and without --max_steps, got {self.num_samples}.")
-        if self.clouds and (dataset_arguments.data_dir or self.probe_dataset or self.probe_data_dir):
-            raise ValueError("--clouds must be the only dataset. Leave out --data_dir and --probe_... flags.")
+        has_dataset = dataset_arguments.dataset != "synthetic_shapes" or dataset_arguments.options
+        if self.clouds and (has_dataset or self.probe_dataset or self.probe_data_dir):
+            raise ValueError("--clouds must be the only dataset. Leave out the flags of datasets.")
 
 
 def set_budget(script: ScriptArguments, training: TrainingArguments, recipe: PreTrainingRecipe) -> None:

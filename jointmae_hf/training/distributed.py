@@ -37,6 +37,7 @@ def check_num_processes(training: TrainingArguments) -> None:
             advice += "Run `torchrun --nproc_per_node <number> <script> --use_cpu True` instead."
         else:
             advice += "Ask for one process, or run `torchrun --nproc_per_node <number> <script>`."
+        advice += " If you asked for one process, unset MASTER_ADDR."
     else:
         return
     raise ValueError(

@@ -83,16 +83,25 @@ print(json.dumps([name in os.environ for name in sys.argv[1:]]))
 """
 
 
+MULTI_CPU = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nnum_processes: 4\nnum_machines: 1\n"
+
+
 @pytest.mark.parametrize(
-    ("num_processes", "is_set"), [(1, [False, True, False, False]), (2, [False, True, True, True])]
+    ("flags", "is_set"),
+    [
+        (["--cpu"], False),
+        (["--cpu", "--num_processes", "1"], False),
+        (["--cpu", "--num-processes=2"], True),
+        (["--config_file", "cpu.yaml"], True),
+    ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the launcher starts several processes where there are GPUs")
-def test_accelerate_sets_a_master_address_when_asked_for_several(num_processes, is_set, tmp_path):
+def test_accelerate_sets_a_master_address_when_asked_for_several(flags, is_set, tmp_path):
     (tmp_path / "script.py").write_text(ENVIRONMENT)
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(num_processes)]
-    command += [str(tmp_path / "script.py"), *LAUNCHER_VARIABLES]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert json.loads(finished.stdout) == is_set
+    (tmp_path / "cpu.yaml").write_text(MULTI_CPU)
+    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, "script.py", *LAUNCHER_VARIABLES]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path)
+    assert json.loads(finished.stdout) == [False, True, is_set, is_set]
 
 
 PROGRAM = """
