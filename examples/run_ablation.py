@@ -28,7 +28,7 @@ from jointmae_hf.data import hold_out_clouds, read_point_cloud_tensors
 from jointmae_hf.evaluation import Result, collect_run_facts, write_results
 from jointmae_hf.hub import card_from_run, publish
 from jointmae_hf.training import ABLATIONS, AblationStudy, DatasetArguments, PreTrainingRecipe, set_up_process
-from jointmae_hf.training.ablation_tables import paired_gains, render_ablation
+from jointmae_hf.training.ablations import paired_gains, render_ablation
 from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
 from jointmae_hf.training.recipes import setting_values
 

@@ -1,4 +1,4 @@
-"""Rows of the ablations: each is one change of the recipe, finished ones are read, interrupted ones resumed."""
+"""Ablations: each row is one change of the recipe, finished ones are read, interrupted ones resumed; and their tables."""
 
 import json
 
@@ -7,8 +7,9 @@ from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, load_splits
-from jointmae_hf.evaluation import PAPER_FIGURES
+from jointmae_hf.evaluation import PAPER_FIGURES, Result
 from jointmae_hf.training import ABLATIONS, RECIPES, Ablation, AblationStudy, find_last_checkpoint, training_defaults
+from jointmae_hf.training.ablations import paired_gains, render_ablation
 
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_points", "num_groups")
@@ -120,3 +121,45 @@ def test_clouds_in_memory_give_the_result_of_their_dataset(build_study, splits_i
     row = ROWS["3D only"]
     study = build_study(splits_in_memory, output_dir=str(tmp_path / "memory"))
     assert study.measure(row, seed=1) == build_study().measure(row, seed=1)
+
+
+def result(label, seed, value, **changes):
+    fields = {"unit": "%", "split": "test", "selection_rule": "last epoch", "num_train": 5, "num_test": 4}
+    fields |= {"dataset": "modelnet40", "pre_training": "Joint-MAE on shapenet55"}
+    return Result(name="linear_svm", value=value, seed=seed, protocol=label, **(fields | changes))
+
+
+def test_gains_are_paired_by_seed():
+    results = [result("3D only", 0, 50.0), result("3D only", 1, 60.0)]
+    results += [result("Joint-MAE", 1, 63.0), result("Joint-MAE", 0, 51.0)]
+    (gain,) = paired_gains(results)
+    assert (gain.value, gain.num_runs, gain.unit) == (2.0, 2, "points")
+    assert gain.std == pytest.approx(2**0.5)
+
+
+def test_gains_leave_out_seeds_without_a_partner():
+    results = [result("3D only", 0, 50.0), result("3D only", 1, 60.0), result("Joint-MAE", 1, 63.0)]
+    assert [(gain.value, gain.std) for gain in paired_gains(results)] == [(3.0, None)]
+
+
+def test_table_has_means_spreads_and_the_papers_figures():
+    rows = [row.label for row in ABLATIONS["6"]]
+    results = [result(label, seed, 90.0 + 2 * seed) for label in rows for seed in (0, 1)]
+    rendered = render_ablation(results, "6")
+    assert "| row | linear SVM | gain of “2D-3D local, 3D-2D local” | paper |" in rendered
+    assert "| 2D-3D local, 3D-2D global | 91.0 ± 1.4 % | +0.0 ± 0.0 | 91.8 % |" in rendered
+
+
+@pytest.mark.parametrize(
+    "change", [{"pre_training": "Joint-MAE on modelnet40 (in-domain)"}, {"dataset": "shapes"}, {"split": "validation"}]
+)
+def test_table_keeps_the_papers_figures_apart_when_they_cannot_be_compared(change):
+    results = [result(row.label, 0, 50.0, **change) for row in ABLATIONS["6"]]
+    rendered = render_ablation(results, "6")
+    assert "| 2D-3D local, 3D-2D global | 50.0 % | +0.0 |\n" in rendered
+    assert "| 2D-3D local, 3D-2D global | 91.8 % | +0.6 |\n" in rendered
+
+
+def test_table_names_its_key_when_it_is_unknown():
+    with pytest.raises(ValueError, match="`table` must be one of 2d, 6, 7, 8, supplement, choices, got '9'"):
+        render_ablation([result("full", 0, 1.0)], "9")
