@@ -1,4 +1,4 @@
-"""Fine-tune a pre-trained encoder to classify clouds (Tables 2 and 3), or a user's own classes.
+"""Fine-tune a pre-trained encoder to classify point clouds: Tables 2 and 3, or your own classes.
 
     accelerate launch examples/run_classification.py
     accelerate launch examples/run_classification.py --model outputs/mine --data_dir my_clouds
@@ -7,15 +7,17 @@
     accelerate launch examples/run_classification.py --model outputs/mine --recipe paper --data_dir h5_files \
         --subset OBJ_BG --augmentation rotate_y --bf16
 
-Without a flag: a small model is pre-trained on embedded shapes for a minute, then fine-tuned on 400 of them, under 3
-minutes on 2 CPU cores. Reports overall and class accuracy of the last epoch and of the epoch that is best on validation,
-without and with a vote. `--from_scratch True` gives the row without pre-training. Flags of
-`transformers.TrainingArguments` take the place of the recipe's values.
+Without flags it takes less than 3 minutes on 2 CPU cores: a small model is pre-trained on embedded shapes for a minute, then
+fine-tuned on 400 of them. `--recipe paper` is for one or more GPUs; divide its batch by their number. Reports overall and class
+accuracy of the last epoch and of the best epoch on validation, with and without voting. `--from_scratch True` measures the
+model without pre-training. Flags of `transformers.TrainingArguments` replace the values of the recipe.
 """
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from transformers import set_seed
 
 from jointmae_hf import JointMAEForPointCloudClassification
 from jointmae_hf.data import PointCloudDataset
@@ -26,26 +28,28 @@ from jointmae_hf.training import (
     FineTuningArguments,
     PointSampling,
     build_fine_tuning_trainer,
+    parse_fine_tuning_arguments,
+    set_up_process,
+)
+from jointmae_hf.training.finetuning import (
     build_model,
     load_fine_tuning_dataset,
     measure_epochs,
-    parse_fine_tuning_arguments,
     result_template,
     save_fine_tuned,
-    set_up_process,
 )
 
 
 @dataclass
 class ScriptArguments(FineTuningArguments):
-    """Flags of this script beside those of `transformers.TrainingArguments`."""
+    """Flags of this script in addition to those of `transformers.TrainingArguments`."""
 
     subset: str | None = field(
-        default=None, metadata={"help": "Variant of ScanObjectNN: OBJ_BG, OBJ_ONLY or PB_T50_RS."}
+        default=None, metadata={"help": "Subset of ScanObjectNN: OBJ_BG, OBJ_ONLY or PB_T50_RS."}
     )
 
     def adjust(self, dataset_arguments: DatasetArguments) -> None:
-        """Turn `--subset` into the option of the dataset."""
+        """Set the dataset and its option by `--subset`."""
         if self.subset is not None:
             dataset_arguments.dataset = "scanobjectnn"
             dataset_arguments.options["subset"] = self.subset.lower()
@@ -55,25 +59,25 @@ def main() -> None:
     """Fine-tune, measure, and write model, results and card."""
     start = time.time()
     script, dataset_arguments, training, recipe = parse_fine_tuning_arguments("classification", ScriptArguments)
-    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
+    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only the final files
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
     splits = load_fine_tuning_dataset(script, dataset_arguments, training, recipe)
-    names = splits["train"].features["label"].names
-    labels = {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
+    classes = splits["train"].features["label"].names
+    labels = {"id2label": dict(enumerate(classes)), "label2id": {name: label for label, name in enumerate(classes)}}
     config = script.build_config(recipe, checkpoint, **labels)
     clouds = {name: PointCloudDataset(split) for name, split in splits.items()}
     sampling = PointSampling(clouds["train"], recipe, config.num_points, training.seed)
-    set_up_process(training)  # the weights of the head do not depend on whether a checkpoint was trained before
+    set_seed(training.seed)  # the weights of the head do not depend on whether a checkpoint was trained before
     model = build_model(JointMAEForPointCloudClassification, config, checkpoint)
     used = clouds["train"], clouds.get("validation")
     trainer = build_fine_tuning_trainer(model, training, sampling, *used, sync_batch_norm=script.sync_batch_norm)
     trainer.train(training.resume_from_checkpoint)
 
     pre_training = read_provenance(checkpoint)
-    blank = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
-    names = ("overall_accuracy", "class_accuracy")
-    results = measure_epochs(trainer, sampling, clouds[blank.split], names, blank)
+    template = result_template(splits, dataset_arguments.dataset_name, training.seed, pre_training)
+    metrics = ("overall_accuracy", "class_accuracy")
+    results = measure_epochs(trainer, sampling, clouds[template.split], metrics, template)
     if not training.should_save:
         return
     save_fine_tuned(trainer, sampling, results, pre_training, start)

@@ -5,11 +5,11 @@
         --data_dir ModelNetFewshot --bf16
     python examples/run_few_shot.py --model outputs/mine --dataset modelnet40 --data_dir ModelNet40
 
-Without a flag: a small model is pre-trained on embedded shapes for a minute, then probed on folds of them, under 3
-minutes on 2 CPU cores. Folds are the published ones of `modelnet_few_shot`, or drawn by `--seed` out of any labelled
-dataset. `--classifier linear_svm` fits a linear SVM on frozen features (the default of recipe `quick`), `fine_tuning`
-trains the whole model (that of recipe `paper`) and reports its last epoch. Folds that were measured are kept in
-`folds.json`; a run that was interrupted goes on with the next. It leaves results, no model.
+Without flags it takes less than 3 minutes on 2 CPU cores: a small model is pre-trained on embedded shapes for a minute, then
+probed on folds of them. `--recipe paper` is for a GPU. Folds are the published ones of `modelnet_few_shot`, or drawn by
+`--seed` from any labeled dataset. `--classifier linear_svm` fits a linear SVM on frozen features (default of recipe `quick`);
+`fine_tuning` trains the whole model (default of recipe `paper`) and reports its last epoch. Measured folds are kept in
+`folds.json`, and an interrupted run resumes with the next fold. Writes `results.json`, no model.
 """
 
 import time
@@ -20,30 +20,37 @@ from tqdm.auto import tqdm
 from transformers import TrainingArguments, set_seed
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEModel
-from jointmae_hf.evaluation import NUM_TEST_SHAPES, FewShotFold, Result, read_provenance, render_results
+from jointmae_hf.evaluation import (
+    NUM_TEST_SHAPES,
+    CheckpointProvenance,
+    FewShotFold,
+    Result,
+    read_provenance,
+    render_results,
+)
 from jointmae_hf.training import (
-    CLASSIFIERS,
     FineTuningArguments,
     FineTuningRecipe,
-    MeasuredFolds,
-    build_model,
-    fine_tune_fold,
-    load_fold,
     parse_fine_tuning_arguments,
-    probe_fold,
     set_up_process,
-    write_fine_tuning_results,
 )
+from jointmae_hf.training.few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
+from jointmae_hf.training.finetuning import build_model, write_fine_tuning_results
+from jointmae_hf.training.recipes import setting_values
 
 
 @dataclass
 class ScriptArguments(FineTuningArguments):
-    """Flags of this script beside those of `transformers.TrainingArguments`."""
+    """Flags of this script in addition to those of `transformers.TrainingArguments`."""
 
-    classifier: str | None = field(default=None, metadata={"help": f"{' or '.join(CLASSIFIERS)}; see above."})
-    num_ways: list[int] = field(default_factory=lambda: [5, 10], metadata={"help": "Classes of a fold."})
-    num_shots: list[int] = field(default_factory=lambda: [10, 20], metadata={"help": "Training clouds of a class."})
-    num_folds: int = field(default=10, metadata={"help": "Folds of each setting."})
+    classifier: str | None = field(
+        default=None, metadata={"help": f"{' or '.join(CLASSIFIERS)}; by default linear_svm with recipe quick."}
+    )
+    num_ways: list[int] = field(default_factory=lambda: [5, 10], metadata={"help": "Number of classes of a fold."})
+    num_shots: list[int] = field(
+        default_factory=lambda: [10, 20], metadata={"help": "Number of training clouds of each class."}
+    )
+    num_folds: int = field(default=10, metadata={"help": "Number of folds of each setting."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +69,7 @@ def measure_fold(
     checkpoint: str | None,
     fold: FewShotFold,
 ) -> float:
-    """Accuracy of one fold, from the weights of the checkpoint."""
+    """Return the accuracy of one fold, starting from the weights of the checkpoint."""
     set_seed(training.seed)
     config = script.build_config(recipe, checkpoint, id2label=dict(enumerate(fold.class_names)))
     if script.classifier == "linear_svm":
@@ -72,23 +79,57 @@ def measure_fold(
     return fine_tune_fold(model, training, fold, recipe, script.sync_batch_norm)
 
 
+def summarize(
+    script: ScriptArguments,
+    dataset_name: str,
+    split: str,
+    seed: int,
+    folds: MeasuredFolds,
+    pre_training: CheckpointProvenance,
+) -> list[Result]:
+    """Return mean and standard deviation over the folds of each setting."""
+    rule = "last epoch" if script.classifier == "fine_tuning" else "C by cross-validation on the fold's train"
+    results = []
+    for ways in dict.fromkeys(script.num_ways):
+        for shots in dict.fromkeys(script.num_shots):
+            mean, std = folds.mean_and_std(f"{ways}-way {shots}-shot")
+            result = Result(
+                name="few_shot_accuracy",
+                value=mean,
+                unit="%",
+                split=split,
+                selection_rule=rule,
+                seed=seed,
+                num_train=ways * shots,
+                num_test=ways * NUM_TEST_SHAPES,
+                dataset=dataset_name,
+                std=std,
+                num_runs=script.num_folds,
+                protocol=f"{ways}-way {shots}-shot, {script.classifier}",
+                pre_training=pre_training.describe(dataset_name),
+            )
+            results.append(result)
+    return results
+
+
 def main() -> None:
     """Measure every fold of every setting and write the results."""
     start = time.time()
-    script, dataset_arguments, training, recipe = parse_fine_tuning_arguments(
-        "few_shot", ScriptArguments, save_strategy="no", logging_strategy="no", report_to="none"
-    )
+    quiet = {"save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
+    script, dataset_arguments, training, recipe = parse_fine_tuning_arguments("few_shot", ScriptArguments, **quiet)
     if training.push_to_hub:
         raise ValueError(
-            "`push_to_hub` must be False, got True. This script leaves results, no model: publish the checkpoint that it "
+            "`push_to_hub` must be False, got True. This script writes results, no model: publish the checkpoint that it "
             "measures by examples/run_pretrain.py --push_to_hub or python -m jointmae_hf.hub publish."
         )
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
-    sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
-    with training.main_process_first(desc="building the dataset"):
-        is_drawn = dataset_arguments.dataset != "modelnet_few_shot"
-        splits = dataset_arguments.load(training.seed, script.validation_share, **sizes) if is_drawn else None
+    splits, split = None, "test"
+    if dataset_arguments.dataset != "modelnet_few_shot":
+        with training.main_process_first(desc="building the dataset"):
+            sizes = setting_values(recipe.dataset_sizes)
+            splits = dataset_arguments.load(training.seed, script.validation_share, **sizes)
+        split = "test" if "test" in splits else "validation"
     is_quiet, training.disable_tqdm = training.disable_tqdm or not training.should_save, True  # one bar, over folds
     pre_training, output_dir = read_provenance(checkpoint), Path(training.output_dir)
     described = recipe.describe(training, script.build_config(recipe, checkpoint)) | {"classifier": script.classifier}
@@ -99,13 +140,13 @@ def main() -> None:
         "checkpoint": pre_training.checkpoint,
     }
     folds = MeasuredFolds(output_dir / "folds.json", run, training.should_save)
-    settings = [
+    grid = [
         (ways, shots, fold)
         for ways in script.num_ways
         for shots in script.num_shots
         for fold in range(script.num_folds)
     ]
-    for ways, shots, number in tqdm(settings, desc="folds", disable=is_quiet):
+    for ways, shots, number in tqdm(grid, desc="folds", disable=is_quiet):
         setting = f"{ways}-way {shots}-shot"
         if folds.get(setting, number) is None:
             fold = load_fold(dataset_arguments, splits, ways, shots, number, training.seed)
@@ -114,33 +155,8 @@ def main() -> None:
             folds.add(setting, number, accuracy, time.time() - before)
     if not training.should_save:
         return
-    rule = "last epoch" if script.classifier == "fine_tuning" else "C by cross-validation on the fold's train"
-    results = []
-    for ways, shots in dict.fromkeys((ways, shots) for ways, shots, _ in settings):
-        setting = f"{ways}-way {shots}-shot"
-        mean, std = folds.mean_and_std(setting)
-        sizes = {"num_train": ways * shots, "num_test": ways * NUM_TEST_SHAPES, "num_runs": script.num_folds}
-        origin = {
-            "dataset": dataset_arguments.dataset_name,
-            "pre_training": pre_training.describe(dataset_arguments.dataset_name),
-        }
-        split = "test" if splits is None or "test" in splits else "validation"
-        protocol = f"{setting}, {script.classifier}"
-        results.append(
-            Result(
-                "few_shot_accuracy",
-                mean,
-                "%",
-                split,
-                rule,
-                training.seed,
-                std=std,
-                protocol=protocol,
-                **sizes,
-                **origin,
-            )
-        )
-    start = min(start, time.time() - folds.seconds)  # folds of earlier starts took their time too
+    results = summarize(script, dataset_arguments.dataset_name, split, training.seed, folds, pre_training)
+    start = min(start, time.time() - folds.seconds)  # includes folds of earlier starts
     write_fine_tuning_results(output_dir, results, described, pre_training, start)
     print(f"\n{render_results(results, 4)}\nresults: {output_dir}")
 

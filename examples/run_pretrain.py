@@ -4,71 +4,55 @@
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
     accelerate launch examples/run_pretrain.py --recipe paper --dataset shapenet55 --data_dir ShapeNet55 --bf16
 
-Without a flag (`--recipe quick`): embedded procedural shapes, under 3 minutes on 2 CPU cores. Flags of
-`transformers.TrainingArguments` take the place of the recipe's values.
+Without flags (`--recipe quick`) it takes less than 3 minutes on 2 CPU cores, on embedded procedural shapes: the linear SVM
+reaches 58.0 % against 42.5 % untrained. `--recipe paper` is for one or more GPUs; divide its batch by their number. Flags of
+`transformers.TrainingArguments` replace the values of the recipe; `--num_probe_train 0` skips the linear SVM. Writes model,
+feature extractor, `reconstruction.png` (Fig. 5), `results.json` and a model card.
 """
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datasets import DatasetDict
-from transformers import HfArgumentParser, TrainingArguments, set_seed
+from transformers import set_seed
 
 from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
 from jointmae_hf.hub import TrainingData, card_from_run, publish
 from jointmae_hf.training import (
-    RECIPES,
-    DatasetArguments,
     JointMAETrainer,
     PreTrainingRecipe,
     ReconstructionCallback,
     build_trainer,
-    cloud_titles,
-    default_tracker,
-    probe_clouds,
     save_pretrained,
     set_up_process,
-    training_defaults,
 )
+from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
+from jointmae_hf.training.pretraining import has_labels, probe_clouds
+from jointmae_hf.training.recipes import setting_values
+from jointmae_hf.training.visualization_arguments import cloud_titles
 from jointmae_hf.visualization import draw_reconstructions, save_figure
 
 
 @dataclass
-class ScriptArguments:
-    """Flags of this script beside those of `transformers.TrainingArguments`."""
+class ScriptArguments(PreTrainingArguments):
+    """Flags of this script in addition to those of `transformers.TrainingArguments`."""
 
-    recipe: str = field(default="quick", metadata={"help": f"Recipe: {', '.join(RECIPES)}."})
-    model: str | None = field(
-        default=None, metadata={"help": "Preset in place of the recipe's: jointmae-base, -small."}
+    num_points: int | None = field(
+        default=None, metadata={"help": "Number of points of a cloud, instead of the recipe's."}
     )
-    config_overrides: str = field(
-        default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
+    log_gradient_norms: bool = field(
+        default=False, metadata={"help": "Log the gradient norm of each loss at the encoder's output."}
     )
-    num_points: int | None = field(default=None, metadata={"help": "Points of a cloud in place of the recipe's."})
-    num_probe_train: int = field(
-        default=2000, metadata={"help": "Most training clouds of the linear SVM; 0 for none."}
+    sync_batch_norm: bool = field(
+        default=False, metadata={"help": "Batch norm over all GPUs instead of each GPU by itself."}
     )
-    num_probe_test: int = field(default=800, metadata={"help": "Most held-out clouds of the linear SVM."})
-    log_gradient_norms: bool = field(default=False, metadata={"help": "Log each loss's gradient at the encoder."})
-    sync_batch_norm: bool = field(default=False, metadata={"help": "Batch norm over all GPUs instead of each alone."})
 
-
-def parse_arguments() -> tuple[ScriptArguments, DatasetArguments, TrainingArguments, PreTrainingRecipe]:
-    """Read the flags, with the recipe's values as defaults."""
-    parser = HfArgumentParser((ScriptArguments, DatasetArguments, TrainingArguments))
-    script, _ = HfArgumentParser(ScriptArguments).parse_args_into_dataclasses(return_remaining_strings=True)
-    if script.recipe not in RECIPES:
-        parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
-    recipe = RECIPES[script.recipe]
-    parser.set_defaults(
-        output_dir=f"outputs/jointmae-{script.recipe}",
-        report_to=default_tracker(),
-        **training_defaults(recipe),
-    )
-    return *parser.parse_args_into_dataclasses(), recipe
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_points is not None:
+            self.overrides["num_points"] = self.num_points
 
 
 def collect_results(
@@ -79,14 +63,14 @@ def collect_results(
     splits: DatasetDict,
     losses: dict,
 ) -> list[Result]:
-    """Losses on the validation split and, with labels, the linear SVM before and after pre-training."""
+    """Collect the losses on the validation split and, with labels, the linear SVM before and after pre-training."""
     seed, config = trainer.args.seed, trainer.unwrapped_model.config
     sizes = {"num_train": len(splits["train"]), "num_test": len(splits["validation"])}
     results = [
         Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
         for name, value in losses.items()
     ]
-    if "label" not in splits["train"].features or script.num_probe_train == 0:
+    if not has_labels(splits["train"]) or script.num_probe_train == 0:
         return results
     counts = (script.num_probe_train, script.num_probe_test)
     train, test, held_out = probe_clouds(splits, recipe, config.num_points, *counts, seed)
@@ -101,7 +85,7 @@ def collect_results(
 
 
 def draw(trainer: JointMAETrainer, splits: DatasetDict, output_dir: Path, count: int = 5) -> None:
-    """Save the paper's Fig. 5 for some held-out clouds."""
+    """Draw the paper's Fig. 5 for some held-out clouds."""
     held_out = splits["test" if "test" in splits else "validation"]
     batch = sample_clouds(held_out, count, trainer.unwrapped_model.config.num_points, trainer.args.seed)
     titles = cloud_titles(held_out, batch)
@@ -110,7 +94,7 @@ def draw(trainer: JointMAETrainer, splits: DatasetDict, output_dir: Path, count:
 
 
 def report(results: list[Result], output_dir: Path) -> None:
-    """Print what came out: losses beside their trivial values, then the linear SVM."""
+    """Print each loss next to that of a trivial predictor, then the linear SVM."""
     values = {result.name: result.value for result in results}
     print(f"\n{'loss on validation':<20}{'learned':>12}{'trivial':>12}{'perfect':>12}")
     for name in ("loss_3d", "loss_2d", "loss_3d_2d"):
@@ -126,15 +110,12 @@ def report(results: list[Result], output_dir: Path) -> None:
 def main() -> None:
     """Train, evaluate, draw, probe and write the card."""
     start = time.time()
-    script, dataset_arguments, training, recipe = parse_arguments()
-    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only what belongs there
+    script, dataset_arguments, training, recipe = parse_pretraining_arguments(ScriptArguments, "jointmae")
+    push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only the final files
     set_up_process(training)
-    overrides = json.loads(script.config_overrides)
-    if script.num_points is not None:
-        overrides["num_points"] = script.num_points
-    config = recipe.build_config(script.model, **overrides)
+    config = recipe.build_config(script.model, **script.overrides)
     with training.main_process_first(desc="building the dataset"):
-        sizes = {name: setting.value for name, setting in recipe.dataset_sizes.items()}
+        sizes = setting_values(recipe.dataset_sizes)
         splits = dataset_arguments.load(training.seed, validation_share=0.05, **sizes)
     trainer = build_trainer(config, recipe, training, splits, script.log_gradient_norms, script.sync_batch_norm)
     trainer.add_callback(ReconstructionCallback.from_split(trainer, splits["validation"]))

@@ -13,7 +13,8 @@ import sys
 sys.modules["datasets"] = None  # as if it were not installed
 from jointmae_hf.data import Compose, PointCloudCollator, PointCloudDataset, RandomRotateY, generate_shape
 from jointmae_hf.evaluation import FewShotFold, CheckpointProvenance, Result, linear_svm, probe_encoder
-from jointmae_hf.training import ABLATIONS, JointMAETrainer, SegmentationTrainer, build_trainer, fine_tune_fold
+from jointmae_hf.training import ABLATIONS, AblationStudy, JointMAETrainer, SegmentationTrainer, build_trainer
+from jointmae_hf.training.few_shot import fine_tune_fold
 import benchmarks.__main__
 """
 

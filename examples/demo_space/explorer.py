@@ -15,7 +15,7 @@ from torch import Tensor
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
 from jointmae_hf.data import SHAPE_CLASSES, load_point_clouds, read_point_cloud
 from jointmae_hf.evaluation import sample_clouds
-from jointmae_hf.training import cloud_titles
+from jointmae_hf.training.visualization_arguments import cloud_titles
 from jointmae_hf.visualization import (
     attention_figure,
     pixel_positions,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, Transform
+from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform, as_clouds
 
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ POOLINGS = ("pooler", "mean_max_sum", "mean_max_concat", "max", "mean")
 
 
 def sample_clouds(
-    dataset: Dataset, max_clouds: int, num_points: int, seed: int = 0, transform: Transform | None = None
+    dataset: Dataset | PointCloudTensors,
+    max_clouds: int,
+    num_points: int,
+    seed: int = 0,
+    transform: Transform | None = None,
 ) -> dict[str, Tensor]:
     """Draw random clouds of a split as one batch, normalized to the unit sphere.
 
     Args:
-        dataset (`datasets.Dataset`):
+        dataset (`datasets.Dataset` or [`PointCloudTensors`]):
             A split of a dataset, see [`load_point_clouds`].
         max_clouds (`int`):
             Maximum number of clouds.
@@ -46,7 +50,7 @@ def sample_clouds(
     """
     if max_clouds < 1:
         raise ValueError(f"`max_clouds` must be at least 1, got {max_clouds}.")
-    part = PointCloudDataset(dataset.shuffle(seed=seed).select(range(min(max_clouds, len(dataset)))))
+    part = as_clouds(dataset.select(np.random.default_rng(seed).permutation(len(dataset))[:max_clouds]))
     batch = PointCloudCollator(num_points, seed)([part[row] for row in range(len(part))])
     points = Normalize()(batch["points"], epoch=0, index=batch["index"])
     if transform is not None:

@@ -77,7 +77,7 @@ def linear_svm(
         seed (`int`, *optional*, defaults to 0):
             Seed for the split into folds; the SVM itself is deterministic.
         num_jobs (`int`, *optional*, defaults to 1):
-            Number of processes for the cross-validation.
+            Threads for the cross-validation.
 
     Returns:
         [`LinearProbeResult`]: Accuracies on the test split, `C`, and the rule that chose it.
@@ -129,6 +129,7 @@ def probe_encoder(
     C: float | None = None,  # noqa: N803
     standardize: bool | None = True,
     device: torch.device | str | None = None,
+    num_jobs: int = 1,
 ) -> LinearProbeResult:
     """Evaluate an encoder by a linear SVM on its frozen features.
 
@@ -145,6 +146,8 @@ def probe_encoder(
             Whether to standardize features; `None` chooses by cross-validation.
         device (`torch.device` or `str`, *optional*, defaults to that of the encoder):
             Device to compute features on.
+        num_jobs (`int`, *optional*, defaults to 1):
+            Threads for the cross-validation.
 
     Returns:
         [`LinearProbeResult`]: Accuracies, `C` and how it was chosen.
@@ -157,7 +160,8 @@ def probe_encoder(
     train_features, _ = extract_features(encoder, _rows(train), device=device)
     test_features, _ = extract_features(encoder, _rows(test), device=device)
     labels = train["labels"].cpu().numpy(), test["labels"].cpu().numpy()
-    return linear_svm(train_features, labels[0], test_features, labels[1], C=C, standardize=standardize)
+    options: dict[str, Any] = {"C": C, "standardize": standardize, "num_jobs": num_jobs}
+    return linear_svm(train_features, labels[0], test_features, labels[1], **options)
 
 
 def _rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -210,14 +214,17 @@ def _num_folds(labels: np.ndarray) -> int:
 def _cross_validate(
     candidates: list[dict[str, Any]], features: np.ndarray, labels: np.ndarray, folds: int, seed: int, num_jobs: int
 ) -> tuple[dict[str, Any], float]:
-    """Return the best candidate (the first in case of a tie) and its mean accuracy over the folds."""
+    """Return the best candidate, the first among equals, and its mean accuracy over the folds."""
+    from joblib import parallel_config  # a dependency of scikit-learn
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
     search = GridSearchCV(
         _pipeline(), grid, scoring="accuracy", cv=splitter, refit=False, n_jobs=num_jobs, error_score="raise"
-    ).fit(features, labels)
+    )
+    with parallel_config(backend="threading"):  # libsvm releases the GIL; processes would start next to CUDA
+        search.fit(features, labels)
     best = int(np.argmax(search.cv_results_["mean_test_score"]))
     return candidates[best], float(search.cv_results_["mean_test_score"][best])
 

@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 from safetensors import safe_open
 
 from jointmae_hf.evaluation import Result, read_results
 from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_groups", "group_size")
@@ -57,7 +60,7 @@ class TrainingData:
     hub_id: str | None = None
 
     @classmethod
-    def from_split(cls, name: str, split: Dataset) -> "TrainingData":
+    def from_split(cls, name: str, split: "Dataset") -> "TrainingData":
         """Describe a split that was used for training.
 
         Args:

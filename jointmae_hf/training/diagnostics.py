@@ -1,4 +1,4 @@
-"""Is a loss learned? Gradient norms at the encoder, and what trivial predictors reach."""
+"""Diagnostics of pre-training: gradient norms at the encoder, and the losses of trivial predictors."""
 
 import torch
 from torch import Tensor
@@ -16,17 +16,10 @@ from jointmae_hf.model.point_ops import bounding_sphere
 
 
 def encoder_gradient_norms(outputs: JointMAEForPreTrainingOutput) -> dict[str, Tensor]:
-    """Norm of the gradient of each loss, unweighted, at the encoder's output.
+    """Return the gradient norm of each unweighted loss at the encoder's output: the share of each in what it learns.
 
-    The share of each loss in what the encoder learns: Eq. 7 adds losses of different units.
-
-    Args:
-        outputs (`JointMAEForPreTrainingOutput`):
-            Output of a forward pass whose graph is alive; it stays alive.
-
-    Returns:
-        `dict[str, torch.Tensor]`: `gradient_norm_3d`, `gradient_norm_2d` and `gradient_norm_3d_2d`, as far as the model
-        has the loss.
+    Eq. 7 adds losses of different units. Keys are `gradient_norm_3d`, `gradient_norm_2d` and `gradient_norm_3d_2d`, as far as
+    the model has the loss. The graph of `outputs` must exist and is kept.
     """
     norms = {}
     for name in ("loss_3d", "loss_2d", "loss_3d_2d"):
@@ -40,23 +33,13 @@ def encoder_gradient_norms(outputs: JointMAEForPreTrainingOutput) -> dict[str, T
 def reference_losses(
     model: JointMAEForPreTraining, points: Tensor, outputs: JointMAEForPreTrainingOutput
 ) -> dict[str, Tensor]:
-    """Losses of predictors that have learned nothing, and the cross loss of a perfect reconstruction.
+    """Return the losses of predictors that have learned nothing, and the cross loss of a perfect reconstruction.
 
-    The trivial predictors put all points of a hidden token onto its centre and all pixels of a hidden patch to the
-    background. A loss that is not below its trivial value has learned nothing. A perfect reconstruction has a cross
-    loss above zero, because the groups of all tokens are not the input cloud: they overlap and leave points out.
-
-    Args:
-        model (`JointMAEForPreTraining`):
-            The model.
-        points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
-            Input of the forward pass.
-        outputs (`JointMAEForPreTrainingOutput`):
-            Its output, for centres, masks and views.
-
-    Returns:
-        `dict[str, torch.Tensor]`: `loss_3d_trivial`, and with a 2D branch `loss_2d_trivial`, `loss_3d_2d_trivial` and
-        `loss_3d_2d_perfect`, scalars.
+    The trivial predictors put all points of a hidden token on its center and set all pixels of a hidden patch to the
+    background. A loss that is not below its trivial value has learned nothing. A perfect reconstruction has a cross loss
+    above zero, because the groups of all tokens are not the input cloud: they overlap and leave points out. `points` are the
+    input of the forward pass. Keys are `loss_3d_trivial` and, with a 2D branch, `loss_2d_trivial`, `loss_3d_2d_trivial` and
+    `loss_3d_2d_perfect`.
     """
     config = model.config
     group_size = config.target_group_size

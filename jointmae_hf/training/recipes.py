@@ -1,6 +1,6 @@
-"""Recipes: every value with its source. Those of pre-training are here, what they share with fine-tuning too."""
+"""Recipes of pre-training, every value with its source, and what they share with those of fine-tuning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,22 +33,14 @@ class Setting(NamedTuple):
     source: str
 
 
+def setting_values(settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Return the values of named settings without their sources."""
+    return {name: setting.value for name, setting in settings.items()}
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What every recipe holds.
-
-    Args:
-        preset (`str`):
-            Size of the model, see [`JointMAEConfig.from_preset`].
-        model (`dict[str, Setting]`):
-            Fields of [`JointMAEConfig`] that differ from the preset.
-        training (`dict[str, Setting]`):
-            Fields of `transformers.TrainingArguments`.
-        augmentation (`tuple[Setting, ...]`):
-            Names out of `AUGMENTATIONS`, in the order in which they are applied.
-        dataset_sizes (`dict[str, Setting]`):
-            Options of the embedded `synthetic_shapes`.
-    """
+    """Fields of every recipe, see [`PreTrainingRecipe`] and [`FineTuningRecipe`]."""
 
     preset: str
     model: dict[str, Setting]
@@ -57,37 +49,37 @@ class Recipe:
     dataset_sizes: dict[str, Setting] = field(default_factory=dict)
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
-        """Configuration of the model.
+        """Build the configuration of the model.
 
         Args:
             preset (`str`, *optional*):
-                In place of the recipe's; the recipe's widths and depths then give way to those of the preset.
+                Replaces the preset of the recipe, and its widths and depths by those of the preset.
             overrides (`dict[str, Any]`, *optional*):
-                Fields that take the place of the recipe's.
+                Fields of [`JointMAEConfig`] that replace those of the recipe.
 
         Returns:
-            `JointMAEConfig`: The configuration.
+            [`JointMAEConfig`]: The configuration.
         """
-        fields = {name: setting.value for name, setting in self.model.items()}
+        fields = setting_values(self.model)
         if preset is not None:
             fields = {name: value for name, value in fields.items() if name not in SIZE_FIELDS}
         return JointMAEConfig.from_preset(preset or self.preset, **{**fields, **overrides})
 
     def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:
-        """What a run really used, for its results and its model card.
+        """Describe what a run actually used, for its results and its model card.
 
         Args:
-            training (`TrainingArguments`):
+            training (`transformers.TrainingArguments`):
                 Arguments of the run.
-            config (`JointMAEConfig`):
+            config ([`JointMAEConfig`]):
                 Configuration of the run.
 
         Returns:
-            `dict[str, Any]`: The recipe's fields with the values in force.
+            `dict[str, Any]`: The fields of the recipe with the values in effect.
         """
         described: dict[str, Any] = {name: getattr(config, name) for name in self.model}
         described |= {name: getattr(training, name) for name in self.training}
-        if training.max_steps > 0:  # the length in steps then holds
+        if training.max_steps > 0:  # takes precedence over epochs
             described.pop("num_train_epochs", None)
             described["max_steps"] = training.max_steps
         described["augmentation"] = [name for name, _ in self.augmentation]
@@ -97,21 +89,31 @@ class Recipe:
 
 @dataclass(frozen=True)
 class PreTrainingRecipe(Recipe):
-    """How a Joint-MAE is pre-trained; fields beside those of [`Recipe`].
+    """A recipe of pre-training: preset, fields of [`JointMAEConfig`], `TrainingArguments` and augmentation.
 
     Args:
+        preset (`str`):
+            Model size, see [`JointMAEConfig.from_preset`].
+        model (`dict[str, Setting]`):
+            Fields of [`JointMAEConfig`] that differ from the preset.
+        training (`dict[str, Setting]`):
+            Fields of `transformers.TrainingArguments`.
+        augmentation (`tuple[Setting, ...]`):
+            Keys of `AUGMENTATIONS`, in the order in which they are applied.
+        dataset_sizes (`dict[str, Setting]`, *optional*):
+            Options of the embedded dataset `synthetic_shapes`.
         probe_rotation (`str`, *optional*):
-            How clouds are turned before the linear SVM, a name out of `AUGMENTATIONS`; by default not at all.
+            Key of `AUGMENTATIONS`, how clouds are rotated before the linear SVM; not rotated by default.
     """
 
     probe_rotation: str | None = None
 
     def build_transform(self, num_points: int, seed: int) -> Compose:
-        """Augmentation of a batch: unit sphere, a random subset of the points, then the recipe's.
+        """Build the transform of a training batch: unit sphere, random subset of points, augmentation.
 
         Args:
             num_points (`int`):
-                Points that are kept of each cloud.
+                Number of points to keep of each cloud.
             seed (`int`):
                 Seed of all random numbers.
 
@@ -128,28 +130,28 @@ AUGMENTATIONS: dict[str, Callable[..., Transform]] = {
     "rotate_y": RandomRotateY,
     "rotate": RandomRotate,
 }
-"""Augmentations that a recipe can name."""
+"""Augmentations by the name that a recipe uses."""
 
 SIZE_FIELDS = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"})
-"""Fields that a preset stands for."""
+"""Fields that a preset sets."""
 
-FAMILY = "Point-MAE, Point-M2AE and I2P-MAE"
+PEERS = "Point-MAE, Point-M2AE and I2P-MAE"
 
 PAPER = PreTrainingRecipe(
     preset="jointmae-base",
     model={"neighborhood": Setting("all", "Joint-MAE Sec. 3.1, which hides tokens after they were embedded")},
     training={
-        "learning_rate": Setting(1e-3, FAMILY),
-        "weight_decay": Setting(0.05, FAMILY),
-        "num_train_epochs": Setting(300, FAMILY),
-        "warmup_steps": Setting(10 / 300, f"{FAMILY}: 10 of 300 epochs"),
-        "lr_scheduler_type": Setting("cosine_with_min_lr", FAMILY),
-        "lr_scheduler_kwargs": Setting({"min_lr": 1e-6}, FAMILY),
+        "learning_rate": Setting(1e-3, PEERS),
+        "weight_decay": Setting(0.05, PEERS),
+        "num_train_epochs": Setting(300, PEERS),
+        "warmup_steps": Setting(10 / 300, f"{PEERS}: 10 of 300 epochs"),
+        "lr_scheduler_type": Setting("cosine_with_min_lr", PEERS),
+        "lr_scheduler_kwargs": Setting({"min_lr": 1e-6}, PEERS),
         "per_device_train_batch_size": Setting(128, "Point-MAE and Point-M2AE; divide by the number of devices"),
         "max_grad_norm": Setting(10.0, "Point-MAE clips at 10 in fine-tuning; its pre-training does not clip"),
-        "dataloader_drop_last": Setting(True, FAMILY),
+        "dataloader_drop_last": Setting(True, PEERS),
     },
-    augmentation=(Setting("scale_and_translate", FAMILY),),
+    augmentation=(Setting("scale_and_translate", PEERS),),
 )
 
 BEST = PreTrainingRecipe(
@@ -164,7 +166,7 @@ BEST = PreTrainingRecipe(
         "warmup_steps": Setting(0.05, "ours, not yet tuned"),
     },
     augmentation=(
-        Setting("scale_and_translate", FAMILY),
+        Setting("scale_and_translate", PEERS),
         Setting("rotate_y", "ReCon, ACT: the heading is arbitrary"),
     ),
 )
@@ -194,7 +196,7 @@ QUICK = PreTrainingRecipe(
         "save_total_limit": Setting(1, "ours"),
         "logging_steps": Setting(20, "ours"),
     },
-    augmentation=(Setting("rotate", "ours: the probe turns shapes at random"),),
+    augmentation=(Setting("rotate", "ours: the probe rotates shapes randomly"),),
     dataset_sizes={
         "num_train": Setting(2000, "ours"),
         "num_validation": Setting(200, "ours"),

@@ -13,8 +13,8 @@ from transformers.integrations import TensorBoardCallback, TrackioCallback
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.visualization import colored_reconstructions, draw_reconstructions, save_figure
 
-from .pretraining_trainer import JointMAETrainer
-from .script_arguments import cloud_titles
+from .pretraining import JointMAETrainer
+from .visualization_arguments import cloud_titles
 
 
 FIGURE_FOLDER, FIGURE_DPI = "validation", 100

@@ -1,7 +1,11 @@
-"""What the scripts that draw share: the flags that name checkpoint, clouds and camera, and loading them."""
+"""Flags of the scripts that draw: checkpoint, clouds and camera, and loading them."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,26 +15,28 @@ from jointmae_hf.data import read_point_cloud
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEFeatureExtractor, JointMAEForPreTraining
 
-from .demonstration import demonstration_checkpoint
-from .recipes import QUICK
-from .script_arguments import DatasetArguments, cloud_titles
+from .arguments import DatasetArguments
+from .demo import demonstration_checkpoint
+from .recipes import QUICK, setting_values
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def cloud_titles(split: Dataset, batch: Mapping[str, Tensor]) -> list[str]:
+    """Return titles for the clouds of a batch from [`sample_clouds`]: their classes, or their rows without classes."""
+    if "labels" in batch:
+        return split.features["label"].int2str(batch["labels"].tolist())
+    return [f"cloud {row}" for row in batch["index"].tolist()]
 
 
 @dataclass(frozen=True)
 class VisualizationInputs:
-    """A checkpoint and the clouds to draw.
+    """A checkpoint in evaluation mode, clouds to draw and their titles.
 
-    Args:
-        model (`JointMAEForPreTraining`):
-            In evaluation mode.
-        points (`torch.Tensor` of shape `(num_shapes, num_points, 3)`):
-            In the unit sphere, y up.
-        titles (`list[str]`):
-            Name of each cloud.
-        index (`int`):
-            The cloud of figures that show a single one.
-        facts (`dict[str, str]`):
-            What a figure tells about its making: checkpoint, data, seed.
+    `points` `(num_shapes, num_points, 3)` are in the unit sphere, y up; `index` is the cloud of figures that show a single
+    one; `facts` are written into the figures: checkpoint, data, seed.
     """
 
     model: JointMAEForPreTraining
@@ -46,18 +52,18 @@ class VisualizationArguments:
 
     Args:
         model (`str`, *optional*):
-            Checkpoint of `JointMAEForPreTraining`, a folder or an id on the Hub; by default a small one is trained on
-            embedded shapes, in about a minute on 2 cores.
+            Checkpoint of [`JointMAEForPreTraining`], a folder or an id on the Hub; by default a small one is pre-trained
+            on embedded shapes, in about a minute on 2 cores.
         cloud (`list[str]`, *optional*):
-            Files of clouds; by default clouds are taken from the dataset, from `test` where there is one.
+            Files of clouds; by default clouds are taken from the dataset, from `test` if there is one.
         up_axis (`str`, *optional*, defaults to `"y"`):
-            Axis of the files that points up.
+            Up axis of the files.
         num_clouds (`int`, *optional*, defaults to 5):
-            Clouds to take from the dataset.
+            Number of clouds to take from the dataset.
         index (`int`, *optional*):
-            Which of them figures of a single cloud show, from 0; by default the third or the last.
+            Index of the cloud in figures of a single one, from 0; by default the third or the last.
         output_dir (`str`, *optional*, defaults to `"outputs/figures"`):
-            Where figures go.
+            Folder of the figures.
         seed (`int`, *optional*, defaults to 42):
             Seed of masks and of the choice of clouds.
         azimuth (`float`, *optional*, defaults to 35.0):
@@ -69,13 +75,15 @@ class VisualizationArguments:
     """
 
     model: str | None = field(
-        default=None, metadata={"help": "Checkpoint of pre-training; by default a small one is trained first."}
+        default=None, metadata={"help": "Pre-trained checkpoint; by default a small one is pre-trained first."}
     )
-    cloud: list[str] = field(default_factory=list, metadata={"help": "Files of clouds, in place of the dataset."})
-    up_axis: str = field(default="y", metadata={"help": "Axis of the files that points up: y or z."})
-    num_clouds: int = field(default=5, metadata={"help": "Clouds to take from the dataset."})
-    index: int | None = field(default=None, metadata={"help": "Cloud of figures that show a single one, from 0."})
-    output_dir: str = field(default="outputs/figures", metadata={"help": "Where figures go."})
+    cloud: list[str] = field(default_factory=list, metadata={"help": "Files of clouds, instead of a dataset."})
+    up_axis: str = field(default="y", metadata={"help": "Up axis of the files: y or z."})
+    num_clouds: int = field(default=5, metadata={"help": "Number of clouds to take from the dataset."})
+    index: int | None = field(
+        default=None, metadata={"help": "Index of the cloud in figures of a single one, from 0."}
+    )
+    output_dir: str = field(default="outputs/figures", metadata={"help": "Folder of the figures."})
     seed: int = field(default=42, metadata={"help": "Seed of masks and of the choice of clouds."})
     azimuth: float = field(default=35.0, metadata={"help": "Degrees about the up axis."})
     elevation: float = field(default=20.0, metadata={"help": "Degrees above the horizontal plane."})
@@ -83,46 +91,44 @@ class VisualizationArguments:
 
     @property
     def camera(self) -> dict[str, float]:
-        """`dict[str, float]`: Azimuth and elevation, as the figures take them."""
+        """`dict[str, float]`: Azimuth and elevation, as arguments of the figures."""
         return {"azimuth": self.azimuth, "elevation": self.elevation}
 
     def load(self, dataset: DatasetArguments, device: torch.device | str = "cpu") -> VisualizationInputs:
-        """Load the checkpoint and the clouds.
+        """Load the checkpoint and the clouds, from files or else from the dataset.
 
         Args:
             dataset ([`DatasetArguments`]):
-                Where clouds come from unless files are named.
+                Dataset of the clouds unless files are named.
             device (`torch.device` or `str`, *optional*, defaults to `"cpu"`):
-                Where to put the model.
+                Device of the model.
 
         Returns:
-            [`VisualizationInputs`]: Ready to be drawn.
+            [`VisualizationInputs`]: Model, clouds and titles.
 
         Raises:
-            OSError: If there is no such checkpoint or file.
-            ValueError: If there is no cloud of that index or a file is no valid cloud.
+            OSError: If the checkpoint or a file does not exist.
+            ValueError: If `index` is out of range or a file is no valid cloud.
         """
         count = len(self.cloud) or self.num_clouds
         index = min(2, count - 1) if self.index is None else self.index
         if not 0 <= index < count:
             raise ValueError(f"`index` must be one of {count} clouds, counted from 0, got {index}.")
-        demonstration = "outputs/demonstration"
-        folder = self.model or str(demonstration_checkpoint(demonstration, seed=self.seed))
+        folder = self.model or str(demonstration_checkpoint("outputs/demonstration", seed=self.seed))
         model = JointMAEForPreTraining.from_pretrained(folder).eval()
         model.to(torch.device(device))
-        name = Path(folder).name if Path(folder).is_dir() else folder
+        num_points = model.config.num_points
         if self.cloud:
-            extractor = JointMAEFeatureExtractor(num_points=model.config.num_points, up_axis=self.up_axis)
+            extractor = JointMAEFeatureExtractor(num_points=num_points, up_axis=self.up_axis)
             clouds: list[np.ndarray] = [read_point_cloud(path) for path in self.cloud]
             points = extractor(clouds, return_tensors="pt")["points"]
             titles, data = [Path(path).stem for path in self.cloud], "files"
         else:
-            sizes = {option: setting.value for option, setting in QUICK.dataset_sizes.items()}
-            splits = dataset.load(self.seed, **sizes)
+            splits = dataset.load(self.seed, **setting_values(QUICK.dataset_sizes))
             split = "test" if "test" in splits else "validation"
-            batch = sample_clouds(splits[split], self.num_clouds, model.config.num_points, self.seed)
+            batch = sample_clouds(splits[split], self.num_clouds, num_points, self.seed)
             points, titles = batch["points"], cloud_titles(splits[split], batch)
             data = f"{dataset.dataset_name}, split {split}"
-        return VisualizationInputs(
-            model, points, titles, index, {"checkpoint": name, "data": data, "seed": str(self.seed)}
-        )
+        name = Path(folder).name if Path(folder).is_dir() else folder
+        facts = {"checkpoint": name, "data": data, "seed": str(self.seed)}
+        return VisualizationInputs(model, points, titles, index, facts)

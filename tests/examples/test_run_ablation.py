@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from transformers import AutoModel, AutoProcessor
+
+from jointmae_hf.data import generate_shape
+from jointmae_hf.training.arguments import parse_pretraining_arguments
 
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "run_ablation.py"
@@ -58,11 +62,86 @@ def test_script_does_not_run_a_finished_row_again(finished):
     assert before == {path: path.stat().st_mtime_ns for path in output_dir.glob("rows/*/model.safetensors")}
 
 
+@pytest.fixture(scope="module")
+def cloud_file(tmp_path_factory):
+    """Clouds of four classes with their split."""
+    shapes = [generate_shape(0, "train", 20 * (row // 4) + row % 4, num_points=64) for row in range(120)]
+    path = tmp_path_factory.mktemp("clouds") / "my_clouds.npz"
+    points, labels = (np.stack([getattr(shape, name) for shape in shapes]) for name in ("points", "label"))
+    np.savez(path, points=points, labels=labels, split=np.arange(120) >= 96)
+    return path
+
+
+@pytest.fixture
+def parse(monkeypatch, tmp_path):
+    """Parse flags as the script does; return its names too."""
+
+    def parse_flags(*flags):
+        names = runpy.run_path(str(SCRIPT))
+        command = ["run_ablation.py", "--use_cpu", "True", "--output_dir", str(tmp_path), *flags]
+        monkeypatch.setattr("sys.argv", command)
+        return names, *parse_pretraining_arguments(names["ScriptArguments"], "ablation")
+
+    return parse_flags
+
+
+@pytest.mark.parametrize(
+    ("flags", "max_steps"),
+    [
+        ([], 160),
+        (["--num_train_epochs", "2"], -1),
+        (["--max_steps", "5"], 5),
+        (["--recipe", "best"], -1),
+        (["--num_samples", "1000"], 32),
+        (["--num_samples", "1000", "--per_device_train_batch_size", "16"], 63),
+        (["--num_samples", "1000", "--gradient_accumulation_steps", "2"], 16),
+    ],
+)
+def test_budget_is_that_of_the_flags(parse, flags, max_steps):
+    names, script, _, training, recipe = parse(*flags)
+    names["set_budget"](script, training, recipe)
+    assert training.max_steps == max_steps
+
+
+def test_clouds_in_memory_are_named_divided_and_give_the_number_of_points(parse, cloud_file):
+    names, *parsed = parse("--clouds", str(cloud_file), "--config_overrides", '{"num_views": 2}')
+    study = names["build_study"](*parsed)
+    sizes = {name: len(split) for name, split in study.splits.items()}
+    assert sizes == {"train": 92, "validation": 4, "test": 24}
+    assert (study.dataset_name, study.probe_name, study.probe_splits) == ("my_clouds", "my_clouds", study.splits)
+    assert study.fields == {"num_points": 64, "num_views": 2}
+
+
+WITHOUT_DATASETS = """
+import runpy, sys
+sys.modules["datasets"] = None  # as if it were not installed
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_script_runs_on_clouds_in_memory_without_datasets(cloud_file, tmp_path):
+    fields = {**SMALL, "num_points": 64, "num_groups": [32, 16], "group_size": [4, 4], "target_group_size": 4}
+    command = [sys.executable, "-c", WITHOUT_DATASETS, str(SCRIPT), "--output_dir", str(tmp_path), "--table", "2d"]
+    command += ["--clouds", str(cloud_file), "--num_samples", "32", "--per_device_train_batch_size", "8"]
+    command += ["--config_overrides", json.dumps(fields), "--use_cpu", "True"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert finished.returncode == 0, finished.stderr
+    content = json.loads((tmp_path / "table_2d.json").read_text(encoding="utf-8"))
+    labels = [result["protocol"] for result in content["results"] if result["name"] == "linear_svm"]
+    assert labels == ["untrained", "3D only", "Joint-MAE"]
+    assert content["run"]["recipe"]["max_steps"] == 4
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--table", "9"], "--table must be one of 2d, 6, 7"),
         (["--seeds", "1", "1"], "--seeds must be different numbers"),
+        (["--num_samples", "0"], "--num_samples must be positive and without --max_steps, got 0"),
+        (["--num_samples", "8", "--max_steps", "2"], "--num_samples must be positive and without --max_steps, got 8"),
+        (["--clouds", "a.npz", "--data_dir", "b"], "--clouds must be the only dataset"),
     ],
 )
 def test_script_refuses_wrong_flags(monkeypatch, capsys, flags, message):

@@ -20,7 +20,7 @@ SHAPES = {"num_train": 60, "num_validation": 20, "num_test": 20, "num_points": 6
 
 
 def run(script, output_dir, *flags):
-    """Start a script from scratch; return its results and what it printed."""
+    """Start a script from scratch; return its results and what it prints."""
     command = [sys.executable, str(EXAMPLES / script), "--output_dir", str(output_dir), "--from_scratch", "True"]
     command += ["--config_overrides", json.dumps(SMALL), "--use_cpu", "True", "--report_to", "none", *flags]
     finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
@@ -43,7 +43,7 @@ def classified(tmp_path_factory):
     return output_dir, *run("run_classification.py", output_dir, *flags)
 
 
-def test_classification_reports_last_and_best_without_and_with_a_vote(classified):
+def test_classification_reports_last_and_best_with_and_without_a_vote(classified):
     _, results, printed = classified
     found = {(result["name"], result["selection_rule"]) for result in results}
     rules = ("last epoch", "best overall_accuracy on validation")
@@ -76,7 +76,7 @@ def test_segmentation_reports_means_and_each_category(tmp_path):
 
 
 @pytest.mark.parametrize("classifier", ["linear_svm", "fine_tuning"])
-def test_few_shot_reports_mean_and_spread_and_goes_on(tmp_path, classifier):
+def test_few_shot_reports_mean_and_spread_and_keeps_its_folds(tmp_path, classifier):
     shapes = {**SHAPES, "num_train": 80, "num_test": 400}
     flags = ["--dataset_options", json.dumps(shapes), "--classifier", classifier, "--num_ways", "5"]
     flags += ["--num_shots", "4", "--num_folds", "2", "--num_train_epochs", "1", "--per_device_train_batch_size", "10"]

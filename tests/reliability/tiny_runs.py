@@ -21,7 +21,7 @@ STEPS_IN_EPOCH = NUM_CLOUDS // BATCH_SIZE
 
 PROCESSES = multiprocessing.get_context("forkserver")
 """Children of a clean process that has imported everything."""
-PRELOADED = ["pretraining_trainer", "finetuning_trainer"]  # `jointmae_hf.training` itself imports nothing yet
+PRELOADED = ["pretraining", "finetuning"]  # `jointmae_hf.training` itself imports nothing yet
 PROCESSES.set_forkserver_preload([f"jointmae_hf.training.{name}" for name in PRELOADED])
 
 

@@ -1,4 +1,4 @@
-"""Rows of the ablations: each is one change of the recipe, finished ones are read, interrupted ones resumed."""
+"""Ablations: each row is one change of the recipe, finished ones are read, interrupted ones resumed; and their tables."""
 
 import json
 
@@ -6,18 +6,10 @@ import pytest
 from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.data import load_splits
+from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, load_splits
 from jointmae_hf.evaluation import PAPER_NUMBERS, Result
-from jointmae_hf.training import (
-    ABLATIONS,
-    RECIPES,
-    Ablation,
-    AblationStudy,
-    find_last_checkpoint,
-    paired_gains,
-    render_ablation,
-    training_defaults,
-)
+from jointmae_hf.training import ABLATIONS, RECIPES, Ablation, AblationStudy, find_last_checkpoint, training_defaults
+from jointmae_hf.training.ablations import paired_gains, render_ablation
 
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_points", "num_groups")
@@ -31,24 +23,25 @@ def splits(tmp_path_factory):
     return load_splits("synthetic_shapes", cache_dir=tmp_path_factory.mktemp("cache"), **sizes)
 
 
+@pytest.fixture(scope="module")
+def splits_in_memory(splits):
+    """The same clouds as tensors."""
+    batches = {name: PointCloudCollator()(list(PointCloudDataset(split))) for name, split in splits.items()}
+    return {name: PointCloudTensors(batch["points"], batch["labels"]) for name, batch in batches.items()}
+
+
 @pytest.fixture
 def build_study(splits, tiny_config, tmp_path):
-    def build(**changes):
+    def build(used=splits, **changes):
         few = {"max_steps": 2, "per_device_train_batch_size": 4, "save_strategy": "steps", "save_steps": 1}
         quiet = {"eval_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1}
         values = training_defaults(RECIPES["quick"]) | few | quiet | {"save_total_limit": None} | changes
-        training = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **values)
+        training = TrainingArguments(**{"output_dir": str(tmp_path), "use_cpu": True, **values})
         fields = {name: getattr(tiny_config, name) for name in SIZES}
-        data = {"splits": splits, "dataset_name": "shapes", "probe_dataset": splits, "probe_name": "shapes"}
+        data = {"splits": used, "dataset_name": "shapes", "probe_splits": used, "probe_name": "shapes"}
         return AblationStudy(recipe=RECIPES["quick"], training=training, fields=fields, num_probe_train=100, **data)
 
     return build
-
-
-def result(label, seed, value, **changes):
-    fields = {"unit": "%", "split": "test", "selection_rule": "last epoch", "num_train": 5, "num_test": 4}
-    fields |= {"dataset": "modelnet40", "pre_training": "Joint-MAE on shapenet55"}
-    return Result(name="linear_svm", value=value, seed=seed, protocol=label, **(fields | changes))
 
 
 @pytest.mark.parametrize("table", ["6", "7", "8"])
@@ -124,6 +117,18 @@ def test_untrained_row_trains_nothing(build_study):
     assert not list(study.folder(row, 1).glob("checkpoint-*"))
 
 
+def test_clouds_in_memory_give_the_result_of_their_dataset(build_study, splits_in_memory, tmp_path):
+    row = ROWS["3D only"]
+    study = build_study(splits_in_memory, output_dir=str(tmp_path / "memory"))
+    assert study.measure(row, seed=1) == build_study().measure(row, seed=1)
+
+
+def result(label, seed, value, **changes):
+    fields = {"unit": "%", "split": "test", "selection_rule": "last epoch", "num_train": 5, "num_test": 4}
+    fields |= {"dataset": "modelnet40", "pre_training": "Joint-MAE on shapenet55"}
+    return Result(name="linear_svm", value=value, seed=seed, protocol=label, **(fields | changes))
+
+
 def test_gains_are_paired_by_seed():
     results = [result("3D only", 0, 50.0), result("3D only", 1, 60.0)]
     results += [result("Joint-MAE", 1, 63.0), result("Joint-MAE", 0, 51.0)]
@@ -156,5 +161,5 @@ def test_table_keeps_the_papers_figures_apart_when_they_cannot_be_compared(chang
 
 
 def test_table_names_its_key_when_it_is_unknown():
-    with pytest.raises(ValueError, match="`table` must be one of 2d, 6, 7, 8, supplement, got '9'"):
+    with pytest.raises(ValueError, match="`table` must be one of 2d, 6, 7, 8, supplement, choices, got '9'"):
         render_ablation([result("full", 0, 1.0)], "9")

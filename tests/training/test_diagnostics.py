@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.training import encoder_gradient_norms, reference_losses
+from jointmae_hf.training.diagnostics import encoder_gradient_norms, reference_losses
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_references_of_the_3d_only_model_are_3d(forward):
     assert set(reference_losses(*forward(use_2d_branch=False))) == {"loss_3d_trivial"}
 
 
-def test_references_of_the_letter_compare_with_the_whole_cloud(forward):
+def test_references_compare_with_the_whole_cloud_when_it_is_the_target(forward):
     model, points, outputs = forward(loss_3d_target="cloud")
     visible = outputs.target_points.unflatten(1, (16, -1))[~outputs.mask_3d]
     assert reference_losses(model, points, outputs)["loss_3d_trivial"] > 0

@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEConfig
-from jointmae_hf.training import AUGMENTATIONS, RECIPES
+from jointmae_hf.training.recipes import AUGMENTATIONS, RECIPES
 
 
 @pytest.fixture(params=sorted(RECIPES))
@@ -32,30 +32,30 @@ def test_every_field_exists(recipe):
     assert recipe.probe_rotation in {*AUGMENTATIONS, None}
 
 
-def test_paper_recipe_is_the_default_configuration_to_the_letter():
+def test_paper_recipe_is_the_default_configuration_except_for_the_neighborhood():
     config, default = RECIPES["paper"].build_config().to_dict(), JointMAEConfig().to_dict()
     assert {name for name in default if config[name] != default[name]} == {"neighborhood"}
     assert config["neighborhood"] == "all"
 
 
-def test_overrides_take_the_place_of_the_recipe():
+def test_overrides_replace_the_recipe():
     assert RECIPES["best"].build_config(num_views=2, neighborhood="all").num_views == 2
     assert RECIPES["best"].build_config(neighborhood="all").neighborhood == "all"
 
 
-def test_preset_takes_the_place_of_the_recipes_size():
+def test_preset_replaces_the_size_of_the_recipe():
     config = RECIPES["quick"].build_config("jointmae-small")
     assert (config.hidden_size, config.num_hidden_layers, config.num_points) == (192, 8, 1024)
 
 
-def test_transform_normalises_and_subsamples_first(recipe):
+def test_transform_normalizes_and_subsamples_first(recipe):
     transform = recipe.build_transform(num_points=16, seed=0)
     points = 5 + 3 * torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0))
     assert transform(points, epoch=0, index=torch.arange(2)).shape == (2, 16, 3)
     assert repr(transform).startswith("Compose([Normalize(), RandomSubsample(num_points=16, seed=0)")
 
 
-def test_description_holds_the_values_in_force(tmp_path):
+def test_description_has_the_values_in_effect(tmp_path):
     recipe = RECIPES["quick"]
     training = TrainingArguments(output_dir=str(tmp_path), learning_rate=0.5, use_cpu=True)
     described = recipe.describe(training, recipe.build_config(image_size=64))
@@ -64,7 +64,7 @@ def test_description_holds_the_values_in_force(tmp_path):
 
 
 @pytest.mark.parametrize(("max_steps", "length"), [(3000, {"max_steps": 3000}), (-1, {"num_train_epochs": 300})])
-def test_description_tells_the_length_that_holds(tmp_path, max_steps, length):
+def test_description_has_the_length_in_effect(tmp_path, max_steps, length):
     recipe = RECIPES["best"]
     training = TrainingArguments(output_dir=str(tmp_path), max_steps=max_steps, num_train_epochs=300, use_cpu=True)
     described = recipe.describe(training, recipe.build_config())

@@ -8,7 +8,8 @@ import torch
 from matplotlib.image import imread
 
 from jointmae_hf.data import read_point_cloud
-from jointmae_hf.training import ReconstructionCallback, default_tracker
+from jointmae_hf.training import ReconstructionCallback
+from jointmae_hf.training.arguments import default_tracker
 from jointmae_hf.visualization import reconstruct
 
 
@@ -98,7 +99,7 @@ def test_3d_only_model_has_no_figure(train, build_tiny_config, tmp_path):
 
 
 def test_scripts_report_to_tensorboard_where_it_is_installed(monkeypatch):
-    monkeypatch.setattr("jointmae_hf.training.script_arguments.is_tensorboard_available", lambda: True)
+    monkeypatch.setattr("jointmae_hf.training.arguments.is_tensorboard_available", lambda: True)
     assert default_tracker() == "tensorboard"
-    monkeypatch.setattr("jointmae_hf.training.script_arguments.is_tensorboard_available", lambda: False)
+    monkeypatch.setattr("jointmae_hf.training.arguments.is_tensorboard_available", lambda: False)
     assert default_tracker() == "none"

@@ -12,7 +12,8 @@ from transformers import TrainingArguments, set_seed
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPointCloudSegmentation
 from jointmae_hf.data import PointCloudCollator
 from jointmae_hf.evaluation import Voting
-from jointmae_hf.training import ClassificationTrainer, SegmentationTrainer, weights_to_measure
+from jointmae_hf.training import ClassificationTrainer, SegmentationTrainer
+from jointmae_hf.training.finetuning import part_fields, weights_to_measure
 
 
 CATEGORY_LABELS = [[0, 1], [2, 3, 4]]
@@ -142,6 +143,11 @@ def test_without_validation_the_last_weights_alone_are_measured(make_trainer):
     trainer = make_trainer()
     trainer.train()
     assert list(weights_to_measure(trainer)) == [("last epoch", "last epoch")]
+
+
+def test_parts_of_a_dataset_without_parts_are_refused():
+    with pytest.raises(ValueError, match="`dataset` must have parts: shapenet_part or synthetic_shapes, got 'folder'"):
+        part_fields("folder")
 
 
 TWO_PROCESSES = """

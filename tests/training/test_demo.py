@@ -7,7 +7,7 @@ from jointmae_hf.training import demonstration_checkpoint
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use_2d_branch", [True, False])
-def test_demonstration_checkpoint_is_made_once_and_tells_its_data(tmp_path, use_2d_branch):
+def test_demonstration_checkpoint_is_made_once_and_names_its_data(tmp_path, use_2d_branch):
     folder = demonstration_checkpoint(tmp_path, use_2d_branch, num_steps=2)
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert demonstration_checkpoint(tmp_path, use_2d_branch, num_steps=2) == folder

@@ -1,14 +1,13 @@
-"""A checkpoint for scripts that are started without one: the quick recipe, cut short."""
+"""A small checkpoint for scripts that are started without one: a shortened run of the quick recipe."""
 
 from pathlib import Path
 
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import load_point_clouds
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
 
-from .pretraining_run import build_trainer, save_pretrained, training_defaults
-from .recipes import QUICK
+from .pretraining import build_trainer, save_pretrained, training_defaults
+from .recipes import QUICK, setting_values
 
 
 NUM_STEPS = 120
@@ -17,34 +16,34 @@ NUM_STEPS = 120
 def demonstration_checkpoint(
     folder: str | Path, use_2d_branch: bool = True, seed: int = 42, num_steps: int = NUM_STEPS
 ) -> Path:
-    """Pre-train a small model on embedded shapes for about a minute, or find the one that is already there.
+    """Pre-train a small model on embedded shapes in about a minute, or return the one from an earlier call.
 
-    It lets every script run without a download. What it reaches is no result of the paper: a twentieth of a percent of
-    its training.
+    It lets every script run without a download. Its accuracy says nothing about the paper: it sees a twentieth of a percent
+    of the paper's training samples.
 
     Args:
         folder (`str` or `pathlib.Path`):
-            Where checkpoints are kept, one in a sub-folder for each choice of the other arguments.
+            Parent of the checkpoint folders, one for each combination of the other arguments.
         use_2d_branch (`bool`, *optional*, defaults to `True`):
-            False for the 3D-only baseline.
+            `False` for the 3D-only baseline.
         seed (`int`, *optional*, defaults to 42):
-            Of the weights and of the training.
+            Seed of weights and training.
         num_steps (`int`, *optional*, defaults to 120):
-            Training steps of 32 clouds.
+            Number of training steps, each with 32 clouds.
 
     Returns:
-        `pathlib.Path`: Folder of the checkpoint: model, feature extractor and `results.json`.
+        `pathlib.Path`: Folder with model, feature extractor and `results.json`.
     """
     kind = "joint" if use_2d_branch else "3d_only"
     output_dir = Path(folder) / f"demonstration_{kind}_{num_steps}_steps_seed_{seed}"
     if (output_dir / "results.json").is_file():  # written last
         read_results(output_dir / "results.json")
         return output_dir
+    from jointmae_hf.data import load_point_clouds  # imports `datasets`
+
     set_seed(seed)
     config = QUICK.build_config(use_2d_branch=use_2d_branch)
-    splits = load_point_clouds(
-        "synthetic_shapes", **{name: setting.value for name, setting in QUICK.dataset_sizes.items()}
-    )
+    splits = load_point_clouds("synthetic_shapes", **setting_values(QUICK.dataset_sizes))
     trainer = build_trainer(config, QUICK, _training_arguments(output_dir, seed, num_steps), splits)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
@@ -66,6 +65,6 @@ def demonstration_checkpoint(
 
 
 def _training_arguments(output_dir: Path, seed: int, num_steps: int) -> TrainingArguments:
-    """Arguments of the quick recipe for a few steps, without checkpoints on the way."""
+    """Return the arguments of the quick recipe for a few steps, without intermediate checkpoints."""
     few_steps = {"max_steps": num_steps, "save_strategy": "no", "eval_strategy": "no", "report_to": "none"}
     return TrainingArguments(output_dir=str(output_dir), seed=seed, **(training_defaults(QUICK) | few_steps))

@@ -1,0 +1,311 @@
+"""Flags of the scripts: dataset, pre-training and fine-tuning, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import HfArgumentParser, TrainingArguments
+from transformers.integrations import is_tensorboard_available
+
+from jointmae_hf.model import JointMAEConfig
+
+from .demo import demonstration_checkpoint
+from .finetuning_recipes import FineTuningRecipe, choose_recipe
+from .pretraining import training_defaults
+from .recipes import RECIPES, PreTrainingRecipe, setting_values
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+
+DATASET_NAMES = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
+
+
+def parse_json_object(name: str, text: str) -> dict[str, Any]:
+    """Return the JSON object in a flag; raise `ValueError` that names the flag if it is none."""
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"`{name}` must be a JSON object, got {text!r}.") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"`{name}` must be a JSON object, got {text!r}.")
+    return parsed
+
+
+def parse_config_overrides(text: str) -> dict[str, Any]:
+    """Return the fields of [`JointMAEConfig`] in a flag `--config_overrides`."""
+    overrides = parse_json_object("config_overrides", text)
+    unknown = sorted(set(overrides) - set(JointMAEConfig().to_dict()))
+    if unknown:
+        raise ValueError(
+            f"`config_overrides` must be a JSON object of fields of JointMAEConfig, got unknown {', '.join(unknown)}."
+        )
+    return overrides
+
+
+@dataclass
+class DatasetArguments:
+    """Flags that name a dataset.
+
+    Args:
+        dataset (`str`, *optional*):
+            Name of a dataset of [`load_point_clouds`]; by default `"folder"` with `data_dir` and `"synthetic_shapes"`
+            without.
+        data_dir (`str`, *optional*):
+            Folder of its files.
+        dataset_options (`str`, *optional*, defaults to `"{}"`):
+            Options of the dataset as a JSON object.
+    """
+
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": f"Dataset: {DATASET_NAMES}. By default `folder` with --data_dir, else embedded shapes."},
+    )
+    data_dir: str | None = field(default=None, metadata={"help": "Folder of the dataset's files."})
+    dataset_options: str = field(
+        default="{}", metadata={"help": 'Options of the dataset as JSON: \'{"subset": "obj_bg"}\'.'}
+    )
+
+    def __post_init__(self) -> None:
+        if self.dataset is None:
+            self.dataset = "synthetic_shapes" if self.data_dir is None else "folder"
+        self.options = parse_json_object("dataset_options", self.dataset_options)
+
+    @property
+    def dataset_name(self) -> str:
+        """`str`: Name of the dataset in results and cards; that of a folder without its path on this machine."""
+        if self.dataset == "folder":
+            return Path(self.data_dir or "").resolve().name
+        return " ".join([str(self.dataset), *([self.options["subset"]] if "subset" in self.options else [])])
+
+    def load(self, seed: int, validation_share: float | None = 0.1, **defaults: Any) -> DatasetDict:
+        """Load the splits, see [`load_splits`] and [`load_point_clouds`].
+
+        Args:
+            seed (`int`):
+                Seed of the run; draws the validation split where the dataset has none.
+            validation_share (`float`, *optional*, defaults to 0.1):
+                Share of `train` to hold out in that case; `None` for the splits as they are.
+            defaults (`dict[str, Any]`, *optional*):
+                Options of the embedded shapes that `dataset_options` does not set.
+
+        Returns:
+            `datasets.DatasetDict`: `train`, `validation` and, if there is one, `test`.
+        """
+        from jointmae_hf.data import load_point_clouds, load_splits
+
+        options = {**defaults, **self.options} if self.dataset == "synthetic_shapes" else self.options
+        if validation_share is None:
+            return load_point_clouds(str(self.dataset), self.data_dir, **options)
+        return load_splits(str(self.dataset), self.data_dir, validation_share, seed, **options)
+
+
+def default_tracker() -> str:
+    """Return the default of `--report_to`: `"tensorboard"` if it is installed, otherwise `"none"`."""
+    return "tensorboard" if is_tensorboard_available() else "none"
+
+
+@dataclass
+class PreTrainingArguments:
+    """Flags of the scripts that pre-train.
+
+    Args:
+        recipe (`str`, *optional*, defaults to `"quick"`):
+            Name of the recipe, see `RECIPES`.
+        model (`str`, *optional*):
+            Model size that replaces that of the recipe.
+        config_overrides (`str`, *optional*, defaults to `"{}"`):
+            Fields of [`JointMAEConfig`] as JSON.
+        num_probe_train (`int`, *optional*, defaults to 2000):
+            Maximum number of training clouds of the linear SVM.
+        num_probe_test (`int`, *optional*, defaults to 800):
+            Maximum number of held-out clouds of the linear SVM.
+    """
+
+    recipe: str = field(default="quick", metadata={"help": f"Recipe: {', '.join(RECIPES)}."})
+    model: str | None = field(
+        default=None, metadata={"help": "Preset instead of the recipe's: jointmae-base or jointmae-small."}
+    )
+    config_overrides: str = field(
+        default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
+    )
+    num_probe_train: int = field(
+        default=2000, metadata={"help": "Maximum number of training clouds of the linear SVM."}
+    )
+    num_probe_test: int = field(default=800, metadata={"help": "Maximum number of held-out clouds of the linear SVM."})
+
+    def __post_init__(self) -> None:
+        self.overrides = parse_config_overrides(self.config_overrides)
+
+    def check(self, dataset_arguments: DatasetArguments, training: TrainingArguments) -> None:
+        """Raise `ValueError` if flags contradict each other; a hook for scripts with further flags."""
+
+
+def parse_pretraining_arguments(
+    script_class: type[PreTrainingArguments], output_name: str, **defaults: Any
+) -> tuple[Any, DatasetArguments, TrainingArguments, PreTrainingRecipe]:
+    """Parse the flags of a script, with the values of the recipe and `defaults` as defaults of `TrainingArguments`."""
+    script_flags: Any = script_class
+    first_parser = HfArgumentParser(script_flags, add_help=False)
+    script, _ = first_parser.parse_args_into_dataclasses(return_remaining_strings=True)
+    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    parser = HfArgumentParser(all_flags)
+    if script.recipe not in RECIPES:
+        parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
+    recipe = RECIPES[script.recipe]
+    parser.set_defaults(output_dir=f"outputs/{output_name}-{script.recipe}", report_to=default_tracker())
+    parser.set_defaults(**{**training_defaults(recipe), **defaults})
+    script, dataset, training = parser.parse_args_into_dataclasses()
+    try:
+        script.check(dataset, training)
+    except ValueError as error:
+        parser.error(str(error))
+    return script, dataset, training, recipe
+
+
+@dataclass
+class FineTuningArguments:
+    """Flags of the scripts that fine-tune.
+
+    Args:
+        model (`str`, *optional*):
+            Checkpoint to start from, a folder or an id on the Hub.
+        from_scratch (`bool`, *optional*, defaults to `False`):
+            Start from random weights, in the architecture of `model` if given.
+        recipe (`str`, *optional*, defaults to `"quick"`):
+            Name of the recipe, see `FINE_TUNING_RECIPES`.
+        config_overrides (`str`, *optional*, defaults to `"{}"`):
+            Fields of [`JointMAEConfig`] as JSON.
+        augmentation (`list[str]`, *optional*):
+            Replaces the augmentation of the recipe.
+        validation_share (`float`, *optional*, defaults to 0.1):
+            Share of train to hold out if the dataset has no validation split.
+        train_on_validation (`bool`, *optional*, defaults to `False`):
+            Train on train and validation together, as papers do, and measure only the last epoch.
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Compute the statistics of batch norm over all GPUs.
+    """
+
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Checkpoint: folder or Hub id. By default a small one is pre-trained on embedded shapes first."
+        },
+    )
+    from_scratch: bool = field(default=False, metadata={"help": "Random weights, in the architecture of --model."})
+    recipe: str = field(default="quick", metadata={"help": "Recipe: quick or paper."})
+    config_overrides: str = field(
+        default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_groups\": [512, 128]}'."}
+    )
+    augmentation: list[str] | None = field(
+        default=None,
+        metadata={"help": "Augmentation instead of the recipe's: scale_and_translate, rotate_y or both."},
+    )
+    validation_share: float = field(
+        default=0.1, metadata={"help": "Share of train to hold out, on which the epoch is chosen."}
+    )
+    train_on_validation: bool = field(
+        default=False, metadata={"help": "Train on validation too, as papers do; reports only the last epoch."}
+    )
+    sync_batch_norm: bool = field(
+        default=False, metadata={"help": "Batch norm over all GPUs instead of each GPU by itself."}
+    )
+
+    def __post_init__(self) -> None:
+        self.overrides = parse_config_overrides(self.config_overrides)
+
+    def adjust(self, dataset_arguments: DatasetArguments) -> None:
+        """Change the flags of the dataset; a hook for scripts with their own flags for it."""
+
+    def find_checkpoint(self, folder: str | Path, seed: int) -> str | None:
+        """Return the checkpoint to start from, after pre-training a small one if none is named.
+
+        Args:
+            folder (`str` or `pathlib.Path`):
+                Folder for the small one.
+            seed (`int`):
+                Seed of its training.
+
+        Returns:
+            `str`, *optional*: Folder or id; `None` from scratch.
+
+        Raises:
+            ValueError: If the recipe is not `quick` and neither a checkpoint nor `from_scratch` is given.
+        """
+        if self.from_scratch:
+            return None
+        if self.model is None and self.recipe != "quick":
+            raise ValueError(
+                f"`model` must name a checkpoint with recipe {self.recipe!r}, got None. Pre-train one by "
+                "examples/run_pretrain.py, or pass --from_scratch True."
+            )
+        return self.model or str(demonstration_checkpoint(folder, seed=seed))
+
+    def build_config(self, recipe: FineTuningRecipe, checkpoint: str | None, **fields: Any) -> JointMAEConfig:
+        """Build the configuration of the model to fine-tune.
+
+        Args:
+            recipe ([`FineTuningRecipe`]):
+                The recipe.
+            checkpoint (`str`, *optional*):
+                From [`find_checkpoint`].
+            fields (`Any`):
+                Fields that follow from the dataset, such as `id2label`.
+
+        Returns:
+            [`JointMAEConfig`]: That of the checkpoint, or of `model` from scratch, with the fields of recipe, dataset and
+            `config_overrides`.
+        """
+        source = checkpoint or self.model
+        if source is None:
+            return recipe.build_config(**{**fields, **self.overrides})
+        changed = setting_values(recipe.model)
+        return JointMAEConfig.from_pretrained(source, **{**changed, **fields, **self.overrides})
+
+
+def parse_fine_tuning_arguments(
+    task: str,
+    script_class: type[FineTuningArguments] = FineTuningArguments,
+    command_line: Sequence[str] | None = None,
+    **defaults: Any,
+) -> tuple[Any, DatasetArguments, TrainingArguments, FineTuningRecipe]:
+    """Parse the flags of a script, with the values of the recipe as defaults of `TrainingArguments`.
+
+    Args:
+        task (`str`):
+            Key of `FINE_TUNING_RECIPES`.
+        script_class (`type`, *optional*, defaults to [`FineTuningArguments`]):
+            Flags of the script, a subclass with additional fields.
+        command_line (`Sequence[str]`, *optional*, defaults to that of the process):
+            Arguments to parse.
+        defaults (`Any`):
+            Further defaults of `TrainingArguments`.
+
+    Returns:
+        `tuple`: Flags of the script, of the dataset and of training, and the recipe.
+    """
+    own_flags: list[Any] = [script_class, DatasetArguments]
+    first_parser = HfArgumentParser(own_flags, add_help=False)
+    script, dataset, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
+    all_flags: list[Any] = [*own_flags, TrainingArguments]
+    parser = HfArgumentParser(all_flags)
+    try:
+        script.adjust(dataset)
+        recipe = choose_recipe(task, script.recipe, str(dataset.dataset)).with_augmentation(script.augmentation)
+    except ValueError as error:
+        parser.error(str(error))
+    values = setting_values(recipe.training)
+    if script.train_on_validation:
+        values |= {"eval_strategy": "no", "metric_for_best_model": None}
+    values |= {"remove_unused_columns": False, "logging_nan_inf_filter": False, "label_names": ["labels"]}
+    values["report_to"] = default_tracker()
+    values["output_dir"] = f"outputs/{task}-{script.recipe}-{dataset.dataset_name.replace(' ', '-')}"
+    parser.set_defaults(**{**values, **defaults})
+    script, dataset, training = parser.parse_args_into_dataclasses(args=command_line)
+    script.adjust(dataset)
+    return script, dataset, training, recipe

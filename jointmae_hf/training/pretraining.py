@@ -1,0 +1,278 @@
+"""Pre-training: the trainer with random masks by counter and three logged losses, and the parts of a run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import ProgressCallback, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
+
+from jointmae_hf.data import PointCloudCollator, PointCloudTensors, RandomStream, Transform, as_clouds, counter_uniform
+from jointmae_hf.evaluation import sample_clouds
+from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
+from jointmae_hf.model.depth_projection import sample_views
+from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
+
+from .callbacks import LossProgressCallback
+from .diagnostics import encoder_gradient_norms, reference_losses
+from .distributed import synchronize_batch_norm
+from .point_cloud_trainer import PointCloudTrainer
+from .recipes import AUGMENTATIONS, PreTrainingRecipe, setting_values
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+LOSS_NAMES = ("loss_3d", "loss_2d", "loss_3d_2d")
+
+
+def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tensor) -> dict[str, Tensor]:
+    """Draw the random arguments of `JointMAEForPreTraining` for some samples.
+
+    They are a hash of (seed, epoch, index, stream), so they depend neither on the number of workers or processes nor on the
+    position of a sample in its batch.
+
+    Args:
+        config (`JointMAEConfig`):
+            Configuration of the model.
+        seed (`int`):
+            Seed of the run.
+        epoch (`int`):
+            Number of the epoch, from 0.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Position of each sample in its dataset, on the device of the result.
+
+    Returns:
+        `dict[str, torch.Tensor]`: `noise_3d` and, with a 2D branch, `noise_2d` and `view`.
+    """
+    num_groups = config.num_groups[-1]
+    arguments = {"noise_3d": counter_uniform(seed, epoch, index, RandomStream.MASK_3D, (num_groups,))}
+    if config.use_2d_branch:
+        noise = counter_uniform(seed, epoch, index, RandomStream.VIEW, (2,))
+        arguments["view"] = sample_views(noise, config.camera_distance, config.max_view_elevation)
+        arguments["noise_2d"] = counter_uniform(seed, epoch, index, RandomStream.MASK_2D, (config.num_patches,))
+    return arguments
+
+
+class JointMAETrainer(PointCloudTrainer):
+    """`transformers.Trainer` for `JointMAEForPreTraining`.
+
+    Batches hold `points` and `index`. Points are augmented on the device; masks and views are drawn from the epoch and the
+    index of each sample. Evaluation does not augment and always draws the same masks and views. The three losses are logged
+    next to their sum, averaged over the logged steps and over processes.
+
+    Args:
+        transform (`Transform`, *optional*):
+            Augmentation of training batches.
+        log_gradient_norms (`bool`, *optional*, defaults to `False`):
+            Whether to log the gradient norm of each loss at the encoder's output, at every logging step.
+        kwargs (`dict[str, Any]`, *optional*):
+            Arguments of `transformers.Trainer`.
+    """
+
+    def __init__(
+        self, *args: Any, transform: Transform | None = None, log_gradient_norms: bool = False, **kwargs: Any
+    ):
+        super().__init__(*args, transform=transform, **kwargs)
+        self.log_gradient_norms = log_gradient_norms
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Compute the loss of one batch, see `transformers.Trainer.compute_loss`."""
+        points, outputs = self._forward(model, inputs)
+        for name in LOSS_NAMES:
+            if name in outputs:  # the 3D-only baseline has one loss
+                self._add(name, outputs[name].detach(), len(points))
+        if self.log_gradient_norms and model.training and self._is_logging_step():
+            for name, norm in encoder_gradient_norms(outputs).items():
+                self._add(name, norm, 1)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the mean losses since the last log to a log of training."""
+        if "loss" in logs:
+            logs.update(self._pop_means())
+        super().log(logs, *args, **kwargs)
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate and add the mean of each loss to the metrics."""
+        window = self._sums, self._counts
+        self._sums, self._counts = {}, defaultdict(int)
+        arguments = dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        try:
+            output = super().evaluation_loop(*arguments)
+            output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._pop_means().items()})
+        finally:
+            self._sums, self._counts = window
+        return output
+
+    @torch.no_grad()
+    def measure_references(self) -> dict[str, float]:
+        """Measure the losses of trivial predictors and of a perfect reconstruction on the evaluation set.
+
+        Returns:
+            `dict[str, float]`: See [`reference_losses`]; means over samples.
+        """
+        model = self.unwrapped_model
+        was_training = model.training
+        model.eval()
+        with self.report_lost_samples():
+            for inputs in self.get_eval_dataloader():
+                points, outputs = self._forward(model, self._prepare_inputs(inputs))
+                for name, value in reference_losses(model, points, outputs).items():
+                    self._add(name, value, len(points))
+        model.train(was_training)
+        return self._pop_means()
+
+    def _window(self) -> dict[str, Any]:
+        """Return what is not logged yet, including the three losses."""
+        return super()._window() | {"sums": self._sums, "counts": dict(self._counts)}
+
+    def _load_window(self, window: dict[str, Any]) -> None:
+        """Restore what `_window` returned."""
+        super()._load_window(window)
+        self._sums, self._counts = window["sums"], defaultdict(int, window["counts"])
+
+    def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, JointMAEForPreTrainingOutput]:
+        """Return the augmented points of a batch and the output of the model."""
+        points, epoch, index = self._transformed(model, inputs)
+        noise = pretraining_noise(self.unwrapped_model.config, self.args.seed, epoch, index)
+        return points, model(points=points, **noise)
+
+    def _is_logging_step(self) -> bool:
+        """Return whether the current step will be logged."""
+        return (self.state.global_step + 1) % max(int(self.state.logging_steps or 1), 1) == 0
+
+    def _add(self, name: str, value: Tensor, count: int) -> None:
+        """Add the mean of `count` samples to the sums without waiting for the device."""
+        self._sums[name] = self._sums[name] + count * value if name in self._sums else count * value
+        self._counts[name] += count
+
+    def _pop_means(self) -> dict[str, float]:
+        """Return the means over samples and processes since the last call."""
+        means = {
+            name: self.accelerator.gather(total.float().reshape(1) / self._counts[name]).mean().item()
+            for name, total in self._sums.items()
+        }
+        self._sums, self._counts = {}, defaultdict(int)
+        return means
+
+
+def training_defaults(recipe: PreTrainingRecipe) -> dict[str, Any]:
+    """Return fields of `transformers.TrainingArguments` as pre-training needs them and the recipe sets them.
+
+    Args:
+        recipe ([`PreTrainingRecipe`]):
+            The recipe.
+
+    Returns:
+        `dict[str, Any]`: Name to value.
+    """
+    return {
+        "remove_unused_columns": False,
+        "label_names": ["points"],
+        "prediction_loss_only": True,
+        "logging_nan_inf_filter": False,
+        **setting_values(recipe.training),
+    }
+
+
+def build_trainer(
+    config: JointMAEConfig,
+    recipe: PreTrainingRecipe,
+    training: TrainingArguments,
+    splits: DatasetDict | Mapping[str, PointCloudTensors],
+    log_gradient_norms: bool = False,
+    sync_batch_norm: bool = False,
+) -> JointMAETrainer:
+    """Build a trainer of a model with random weights; seed the generators before.
+
+    Args:
+        config ([`JointMAEConfig`]):
+            Configuration of the model.
+        recipe ([`PreTrainingRecipe`]):
+            Recipe, used for its augmentation.
+        training (`transformers.TrainingArguments`):
+            Arguments of the run, based on [`training_defaults`].
+        splits (`datasets.DatasetDict` or `Mapping[str, PointCloudTensors]`):
+            Splits `train` and `validation`.
+        log_gradient_norms (`bool`, *optional*, defaults to `False`):
+            As in [`JointMAETrainer`].
+        sync_batch_norm (`bool`, *optional*, defaults to `False`):
+            Whether to compute the statistics of batch norm over all processes; needs GPUs.
+
+    Returns:
+        [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
+    """
+    model = JointMAEForPreTraining(config)
+    trainer = JointMAETrainer(
+        model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
+        args=training,
+        train_dataset=as_clouds(splits["train"]),
+        eval_dataset=as_clouds(splits["validation"]),
+        data_collator=PointCloudCollator(config.num_points, training.seed),
+        transform=recipe.build_transform(config.num_points, training.seed),
+        log_gradient_norms=log_gradient_norms,
+        stop_on_signals=True,
+    )
+    if not training.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(LossProgressCallback)
+    return trainer
+
+
+def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
+    """Save the model with a matching feature extractor.
+
+    Args:
+        trainer ([`JointMAETrainer`]):
+            The trainer, after training.
+        folder (`pathlib.Path`):
+            Folder to save in.
+    """
+    trainer.unwrapped_model.save_pretrained(folder)
+    JointMAEFeatureExtractor(num_points=trainer.unwrapped_model.config.num_points).save_pretrained(folder)
+
+
+def has_labels(split: Dataset | PointCloudTensors) -> bool:
+    """Return whether a split has class labels."""
+    return split.labels is not None if isinstance(split, PointCloudTensors) else "label" in split.features
+
+
+def probe_clouds(
+    splits: DatasetDict | Mapping[str, PointCloudTensors],
+    recipe: PreTrainingRecipe,
+    num_points: int,
+    max_train: int,
+    max_test: int,
+    seed: int,
+) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
+    """Draw clouds to fit and measure a linear SVM on; return both batches and the name of the measured split."""
+    if not has_labels(splits["train"]):
+        raise ValueError("`splits` must have labels to be probed, got none.")
+    held_out = "test" if "test" in splits else "validation"
+    rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
+    train = sample_clouds(splits["train"], max_train, num_points, seed, rotation)
+    test = sample_clouds(splits[held_out], max_test, num_points, seed + 1, rotation)
+    return train, test, held_out
