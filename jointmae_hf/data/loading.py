@@ -1,7 +1,6 @@
 """Loading a dataset by its name, and holding out a validation split."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from jointmae_hf.data.builders.shapenet_part import ShapeNetPart
 from jointmae_hf.data.builders.synthetic_shapes import SyntheticShapes
 
 from .dataset import PointCloudTensors
+from .writable_folder import check_writable_folder
 
 
 _BUILDERS: dict[str, Any] = {
@@ -31,20 +31,6 @@ _BUILDERS: dict[str, Any] = {
     "synthetic_shapes": SyntheticShapes,
 }
 _Split = TypeVar("_Split", Dataset, PointCloudTensors)
-
-
-def check_writable_folder(argument: str, folder: str | Path, advice: str) -> None:
-    """Create a folder unless it exists, and raise an error that names `argument` if files cannot be written in it."""
-    folder = Path(folder).expanduser().absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"probe")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(
-            f"`{argument}` must be a folder that can be written, got {folder} ({reason}). {advice}"
-        ) from error
 
 
 def load_point_clouds(

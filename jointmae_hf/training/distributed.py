@@ -10,7 +10,7 @@ from accelerate.utils import get_cpu_distributed_information
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data.loading import check_writable_folder
+from jointmae_hf.data.writable_folder import check_writable_folder
 from jointmae_hf.evaluation.results import num_cores
 
 
