@@ -120,18 +120,15 @@ class JointMAEConfig(PreTrainedConfig):
         Whether 2D queries attend only to correlated 3D keys (Table 6).
     local_3d_to_2d (`bool`, *optional*, defaults to `True`):
         Whether 3D queries attend only to correlated 2D keys (Table 6).
-    cross_attention_drop_rate (`float`, *optional*, defaults to 0.0):
-        Share of the samples of a training batch whose 3D and 2D tokens do not attend to each other: downstream there is
-        no 2D. The samples follow from `noise_2d`.
     decoder_num_hidden_layers (`int`, *optional*, defaults to 2):
         Blocks of the modal-shared decoder; 0 removes it (Table 7).
     specific_decoder_num_hidden_layers (`int`, *optional*, defaults to 1):
         Blocks of each modal-specific decoder.
     target_group_size (`int`, *optional*, defaults to 32):
         Points that a 3D token reconstructs.
-    loss_3d_target (`str`, *optional*, defaults to `"patches"`):
-        `"patches"`: each hidden token against its nearest raw points (Point-MAE). `"cloud"`: the points of all tokens
-        against the whole cloud, the letter of Eq. 5.
+    loss_3d_target (`str`, *optional*, defaults to `"groups"`):
+        `"groups"`: each hidden token against its nearest raw points (Point-MAE). `"cloud"`: the points of all tokens
+        against the whole cloud, Eq. 5 as published.
     num_views (`int`, *optional*, defaults to 4):
         Projections of the cross loss (Table 8).
     loss_3d_weight (`float`, *optional*, defaults to 1.0):
@@ -218,12 +215,11 @@ class JointMAEConfig(PreTrainedConfig):
     correlation: Literal["center", "group"] = "center"
     local_2d_to_3d: bool = True
     local_3d_to_2d: bool = True
-    cross_attention_drop_rate: float | int = 0.0
 
     decoder_num_hidden_layers: int = 2
     specific_decoder_num_hidden_layers: int = 1
     target_group_size: int = 32
-    loss_3d_target: Literal["patches", "cloud"] = "patches"
+    loss_3d_target: Literal["groups", "cloud"] = "groups"
     num_views: int = 4
     loss_3d_weight: float | int = 1.0
     loss_2d_weight: float | int = 1.0
@@ -377,7 +373,6 @@ class JointMAEConfig(PreTrainedConfig):
     def validate_rates(self) -> None:
         """Part of `@strict`-powered validation: dropout, drop path and the like are probabilities below 1."""
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate", "classifier_dropout")
-        rates += ("cross_attention_drop_rate",)
         for name in rates:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")

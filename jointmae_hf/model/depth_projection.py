@@ -169,7 +169,7 @@ def render_depth_maps(
         camera_distance (`float`):
             From the camera to the origin; closeness is 1 at `camera_distance - 1` and 0 at `camera_distance + 1`.
         mode (`str`, *optional*, defaults to `"soft"`):
-            `"soft"`, `"zbuffer"` or `"simpleview"`.
+            `"soft"`, `"zbuffer"`, `"simpleview"`, or `"rendered"`, soft maps for [`render_colors`] (Table 8).
         splat_radius (`float`, *optional*, defaults to 2.5):
             Pixels; only for `soft`.
 
@@ -180,8 +180,8 @@ def render_depth_maps(
     Raises:
         ValueError: If `mode` is unknown.
     """
-    if mode not in ("soft", "zbuffer", "simpleview"):
-        raise ValueError(f'`mode` must be "soft", "zbuffer" or "simpleview", got {mode!r}.')
+    if mode not in ("soft", "zbuffer", "simpleview", "rendered"):
+        raise ValueError(f'`mode` must be "soft", "zbuffer", "simpleview" or "rendered", got {mode!r}.')
     batch_size, num_views = views.shape[:2]
     num_points = points.shape[1]
     repeated = points[:, None].expand(-1, num_views, -1, -1).reshape(-1, num_points, 3)
@@ -191,7 +191,7 @@ def render_depth_maps(
     depths = torch.where(is_visible, in_camera[..., 2], far)
     coordinates = focal_length * in_camera[..., :2] / depths[..., None]
     pixels = (coordinates + 1) * (image_size / 2) - 0.5  # pixel centres lie at integers
-    if mode == "soft":
+    if mode in ("soft", "rendered"):
         maps = _splat_softly(pixels, depths, is_visible, image_size, near, far, splat_radius)
     elif mode == "zbuffer":
         maps = _keep_nearest(pixels, depths, is_visible, image_size, near, far)

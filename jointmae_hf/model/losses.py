@@ -28,6 +28,27 @@ class ReconstructionTargets(NamedTuple):
     depth_maps: Tensor | None
 
 
+class Reconstruction(NamedTuple):
+    """What the heads predict for hidden tokens, and the whole that it makes with what was given of visible tokens.
+
+    Attributes:
+        predicted_groups (`torch.Tensor` of shape `(batch_size, num_hidden, target_group_size, 3)`):
+            Points of hidden tokens, relative to their centers; of all tokens, visible ones first, if the loss is on the
+            whole cloud.
+        points (`torch.Tensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
+            The cloud, group after group in token order.
+        predicted_patches (`torch.Tensor` of shape `(batch_size, num_hidden_patches, pixels_of_patch)` or `None`):
+            Pixels of hidden patches; None for the 3D-only model.
+        pixels (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)` or `None`):
+            The depth map; None for the 3D-only model.
+    """
+
+    predicted_groups: Tensor
+    points: Tensor
+    predicted_patches: Tensor | None = None
+    pixels: Tensor | None = None
+
+
 def patchify(depth_map: Tensor, patch_size: int) -> Tensor:
     """Cut a depth map into the pixels of its patches.
 

@@ -116,7 +116,6 @@ STUDIES: dict[str, tuple[Stage, ...]] = {
         PreTrainingStage("balanced_losses", Ablation("3D holds half of the gradient"), 2.0, balances=LONG),
         _row("aligned_masks", "masks aligned", mask_alignment="aligned"),
         _row("group_correlation", "correlation by group", correlation="group"),
-        _row("separate_samples", "a third without cross attention", cross_attention_drop_rate=1 / 3),
     ),
     "fine_tuning": (
         FineTuningStage(

@@ -186,7 +186,7 @@ def colored_reconstructions(model: JointMAEForPreTraining, points: Tensor, seed:
     for cloud, rebuilt, hidden in zip(points, outputs.reconstructed_points, is_hidden, strict=True):
         heights, rebuilt = to_numpy(cloud)[:, 1], to_numpy(rebuilt).astype(np.float64)
         colors = height_colors(rebuilt, float(heights.min()), float(heights.max()))
-        if model.config.loss_3d_target == "patches":  # else the points of visible tokens are predicted too
+        if model.config.loss_3d_target == "groups":  # else the points of visible tokens are predicted too
             colors[~hidden] = GIVEN_COLOR
         clouds.append(np.concatenate([rebuilt, np.rint(255.0 * colors)], axis=1))
     return clouds
