@@ -61,8 +61,8 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
     """Turn point clouds of any size into the `points` that Joint-MAE models take.
 
     Each cloud is checked, rotated so that y points up, centered at its mean and scaled to the unit sphere (Point-MAE's
-    `pc_norm`), and resampled to `num_points`. All steps are deterministic. They run in float64, so that coordinates far
-    from the origin keep their detail.
+    `pc_norm`), and resampled to `num_points`. All steps are deterministic and run in float64, so that coordinates
+    far from the origin keep their detail.
 
     A cloud whose points all coincide has no scale; it becomes `num_points` zeros. Nothing else is repaired: a cloud
     with NaN or infinity raises an error.
@@ -146,8 +146,8 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
 
         Raises:
             TypeError: If the coordinates of a cloud are not real numbers.
-            ValueError: If a cloud is empty, does not have shape `(num_points, 3)`, contains NaN or infinity, or, without
-                resampling, has a different size than the others. The message gives the index of the cloud.
+            ValueError: If a cloud is empty, does not have shape `(num_points, 3)`, contains NaN or infinity, or differs
+                in size from the others without resampling. The message gives the index of the cloud.
         """
         num_points = self.num_points if num_points is None else num_points
         do_normalize = self.do_normalize if do_normalize is None else do_normalize
@@ -218,7 +218,7 @@ def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
     scaled = cloud.astype(np.float64) / largest
     centered = scaled - scaled.mean(axis=0)
     extent = np.abs(centered).max()
-    # What is left of coinciding points after subtracting their mean is rounding, not shape.
+    # If all points coincide, what remains after subtracting their mean is rounding error.
     if extent <= 8 * np.finfo(np.float64).eps:
         return np.zeros_like(centered)
     centered /= extent

@@ -14,7 +14,7 @@ LARGEST_COORDINATE = 1e18
 def check_points(points: Tensor, num_centers: int) -> None:
     """Raise unless `points` is a floating point `(batch_size, num_points, 3)` with enough points for the centers.
 
-    Values are checked on the CPU only: reading them on an accelerator would wait for it, and no graph can hold the check.
+    Values are checked only on the CPU and outside graphs: on an accelerator, reading them would wait for all work before.
     There, NaN and infinity reach the outputs of their cloud.
     """
     if not isinstance(points, Tensor) or not points.is_floating_point():
@@ -69,11 +69,13 @@ def check_encoder_inputs(
     noise_2d: Tensor | None,
 ) -> None:
     """Raise for inputs of the encoder that are missing, or that do not fit the model or each other."""
-    if points is None and pixel_values is None:
-        raise ValueError("`points` or `pixel_values` must be given, got neither.")
     if points is not None:
-        check_points(points, config.num_groups[0])
-    batch_size = pixel_values.shape[0] if points is None else points.shape[0]
+        check_points(points, config.num_groups[0])  # type: ignore[index]
+        batch_size = points.shape[0]
+    elif pixel_values is not None:
+        batch_size = pixel_values.shape[0]
+    else:
+        raise ValueError("`points` or `pixel_values` must be given, got neither.")
     check_random_arguments(config, batch_size, view, noise_3d, noise_2d)
     if pixel_values is None:
         return

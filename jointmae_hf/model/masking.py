@@ -13,7 +13,7 @@ def num_hidden_tokens(num_tokens: int, mask_ratio: float) -> int:
 
     Args:
         num_tokens (`int`):
-            Tokens of one modality.
+            Number of tokens of one modality.
         mask_ratio (`float`):
             Share of hidden tokens.
 
@@ -135,7 +135,7 @@ def restore_tokens(visible: Tensor, hidden: Tensor, mask: TokenMask) -> Tensor:
 
 
 def align_noise(noise_2d: Tensor, visible_patches: Tensor) -> Tensor:
-    """Lower the noise of patches that a visible 3D token projects into, so that they stay visible.
+    """Lower the noise of patches that visible 3D tokens project into, so that these patches stay visible.
 
     For the option `mask_alignment="aligned"`; the paper draws both masks independently.
 

@@ -82,21 +82,21 @@ from .remote_code import AUTO_MAPS, build_auto_map, code_is_saved
 class JointMAEModelOutput(ModelOutput):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
-        Normalised tokens that were encoded, 3D first, then 2D; without the hidden ones if `noise_3d` was given.
+        Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
     pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
-        Sum of the mean and the maximum of the normalised 3D tokens; `None` without `points`.
+        Sum of the mean and the maximum of the normalized 3D tokens; `None` without `points`.
     centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
-        Centres of all 3D tokens, in the coordinates of `points`.
+        Centers of all 3D tokens, in the coordinates of `points`.
     mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
-        True where a 3D token was hidden; `None` if none was.
+        True where a 3D token was hidden; `None` without `noise_3d`.
     mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
-        True where a 2D token was hidden; `None` if none was.
+        True where a 2D token was hidden; `None` without `noise_2d`.
     feature_maps (`tuple[torch.FloatTensor]`):
         Outputs of the blocks `config.out_indices`, each `(batch_size, num_tokens, hidden_size)`, before the norm.
     token_mask_3d (`TokenMask`):
-        `mask_3d` with the indices of visible and hidden tokens; `None` if none was hidden.
+        `mask_3d` with the indices of the visible and hidden tokens.
     token_mask_2d (`TokenMask`):
-        `mask_2d` with the indices of visible and hidden tokens; `None` if none was hidden.
+        `mask_2d` with the indices of the visible and hidden tokens.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -105,15 +105,15 @@ class JointMAEModelOutput(ModelOutput):
     mask_3d: torch.BoolTensor | None = None
     mask_2d: torch.BoolTensor | None = None
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
     token_mask_3d: TokenMask | None = None
     token_mask_2d: TokenMask | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
 @auto_docstring(
     custom_intro="""
-    Class for outputs of [`JointMAEForPreTraining`]: the losses of Eq. 5 to 7 and all that Fig. 5 shows.
+    Class for outputs of [`JointMAEForPreTraining`]: the losses of Eq. 5 to 7 and everything that Fig. 5 shows.
     """
 )
 @dataclass
@@ -128,22 +128,22 @@ class JointMAEForPreTrainingOutput(ModelOutput):
     loss_3d_2d (`torch.FloatTensor` of shape `()`):
         Cross-reconstruction loss (Eq. 6); `None` for the 3D-only model or with weight 0.
     reconstructed_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
-        The cloud put together from the given points of visible tokens and the predicted ones of hidden tokens, group
-        after group in token order, in the coordinates of `points`.
+        The cloud made of the given points of visible tokens and the predicted points of hidden tokens, group by group
+        in token order, in the coordinates of `points`.
     reconstructed_pixels (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
-        The depth map put together from given and predicted patches.
+        The depth map made of given and predicted patches.
     depth_map (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
         Input depth map I (Eq. 1).
     view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`):
         World-to-camera pose of I.
     centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
-        Centres of the 3D tokens, in the coordinates of `points`.
+        Centers of the 3D tokens, in the coordinates of `points`.
     mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
         True where a 3D token was hidden from the encoder.
     mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
         True where a 2D token was hidden from the encoder.
     target_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
-        The same groups, all of them given: what a perfect reconstruction looks like.
+        The same groups with all points given: a perfect reconstruction.
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_visible_tokens, hidden_size)`):
         Encoded visible tokens, 3D first, then 2D.
     """
@@ -166,7 +166,7 @@ class JointMAEForPreTrainingOutput(ModelOutput):
 
 
 def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`, a table made when needed: buffers do not survive meta."""
+    """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`. Not a buffer: buffers do not survive the meta device."""
     frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
     angles = torch.arange(grid_size, device=device, dtype=torch.float32)[:, None] * (1e4**-frequencies)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid_size, width / 2)
@@ -176,20 +176,20 @@ def sincos_position_embedding(grid_size: int, width: int, device: torch.device, 
 
 
 def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
-    """Rates that grow in equal steps from 0 to `config.drop_path_rate`, as Point-MAE's."""
+    """Rates that increase in equal steps from 0 to `config.drop_path_rate`, as in Point-MAE."""
     return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
 
 
 class JointMAEUnitScaleLinear(nn.Linear):
-    """Linear layer whose outputs start at the scale of its inputs, for positions of centres and features of groups.
+    """Linear layer whose outputs start at the scale of its inputs, for positions of centers and features of groups.
 
-    With `initializer_range`, as peers have it, positions of 3D tokens are lost beside everything else, and the encoder
-    collapses in the first hundreds of steps (`docs/training.md`).
+    With `initializer_range`, as in similar models, positions of 3D tokens are too small next to everything else, and
+    the encoder collapses within the first few hundred steps (`docs/training.md`).
     """
 
 
 class JointMAEMiniPointNet(nn.Module):
-    """Mini-PointNet: one feature from the features of a group, whatever their order (Sec. 3.1, Point-MAE)."""
+    """Mini-PointNet: one feature for each group, independent of the order of its points (Sec. 3.1, Point-MAE)."""
 
     def __init__(self, in_size: int, point_size: int, local_size: int, group_size: int, out_size: int):
         super().__init__()
@@ -217,6 +217,7 @@ class JointMAEPointEmbeddings(nn.Module):
         super().__init__()
         self.config = config
         sizes = config.embedding_sizes_3d
+        # `first_layer` is the path of the layer that `get_input_embeddings` returns.
         # CODEPATH: Table 7, "3D" without the hierarchical module: the tokenizer of Point-MAE.
         if config.embedding_3d == "flat":
             self.first_layer = "coarse_grouping.fc1"
@@ -241,8 +242,8 @@ class JointMAEPointEmbeddings(nn.Module):
             groups = group_points(points, centers, group_size[0], is_valid)
             return self.coarse_grouping(groups.to(self.coarse_grouping.fc1.weight.dtype))
 
-        # The neighbors of a coarse center are fine centers. If all tokens are wanted, each fine center is embedded once;
-        # otherwise each slot of a visible coarse center embeds its own group of raw points.
+        # The neighbors of a coarse center are fine centers. Without a mask each fine center is embedded once; with one,
+        # each neighbor of a visible coarse center embeds its own group of raw points.
         is_valid_center = self._belongs_to_visible_center(fine_centers, all_centers, mask)
         neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], is_valid_center)
         if mask is not None:
@@ -254,7 +255,7 @@ class JointMAEPointEmbeddings(nn.Module):
         return self.coarse_grouping(gather_points(fine_features, neighbors))
 
     def _belongs_to_visible_center(self, points: Tensor, centers: Tensor, mask: TokenMask | None) -> Tensor | None:
-        """Points that visible tokens are made of; `None` for all points if no token is hidden."""
+        """Points that visible tokens are made of; `None`, all of them, when no token is hidden."""
         return None if mask is None else nearest_center_is_visible(points, centers, mask.is_hidden)
 
 
@@ -278,7 +279,7 @@ class JointMAEImageEmbeddings(nn.Module):
     def __init__(self, config: JointMAEConfig):
         super().__init__()
         self.config = config
-        # CODEPATH: Table 7, "2D" without the hierarchical module: patches of the size of a token, as MAE.
+        # CODEPATH: Table 7, "2D" without the hierarchical module: patches of the size of a token, as in MAE.
         if config.embedding_2d == "flat":
             size = config.token_patch_size
             self.projection = nn.Conv2d(config.num_channels, config.hidden_size, kernel_size=size, stride=size)
@@ -290,7 +291,7 @@ class JointMAEImageEmbeddings(nn.Module):
             self.coarse_block = JointMAEConvBlock(sizes[1], config.hidden_size, eps)
 
     def forward(self, pixel_values: Tensor, mask: TokenMask | None = None) -> Tensor:
-        """Embed all tokens; with a `mask` and `neighborhood="visible"` no pixel of a hidden token reaches a visible one."""
+        """Embed all tokens; with a `mask` and `neighborhood="visible"` no hidden pixel reaches a visible token."""
         features = self.projection(pixel_values.to(self.projection.weight.dtype))
         # CODEPATH: Table 7, "2D" without the hierarchical module.
         if self.config.embedding_2d == "hierarchical":
@@ -310,7 +311,7 @@ class JointMAEImageEmbeddings(nn.Module):
 
 
 class JointMAEPointPositionEmbeddings(nn.Module):
-    """Position of a 3D token from the coordinates of its centre (Point-MAE)."""
+    """Position of a 3D token from the coordinates of its center (Point-MAE)."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -412,7 +413,7 @@ class JointMAEAttention(nn.Module):
 
 
 def _backends_that_mask_correctly(attention_mask: Any) -> contextlib.AbstractContextManager:
-    """On CUDA keep masked attention off cuDNN, whose gradients can be NaN there (pytorch issue 196678)."""
+    """Keep masked attention on CUDA away from cuDNN, whose gradients can be NaN (pytorch issue 196678)."""
     if isinstance(attention_mask, Tensor) and attention_mask.is_cuda:
         return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
     return contextlib.nullcontext()
@@ -430,7 +431,7 @@ class JointMAEMLP(nn.Module):
 
 
 class JointMAEDropPath(nn.Module):
-    """Stochastic depth: leave a residual branch out for a share of the samples (Huang et al., 2016)."""
+    """Stochastic depth: skip a residual branch for a share of the samples (Huang et al., 2016)."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -448,7 +449,7 @@ class JointMAEDropPath(nn.Module):
 
 
 class JointMAELayer(GradientCheckpointingLayer):
-    """Pre-norm transformer block; positions are added to its input, as in every block of Point-MAE."""
+    """Pre-norm transformer block that adds positions to its input, as every block of Point-MAE does."""
 
     def __init__(self, config: JointMAEConfig, rate: float):
         super().__init__()
@@ -467,7 +468,7 @@ class JointMAELayer(GradientCheckpointingLayer):
         key_value_states: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Tensor:
-        # Paper: silent on positions; re-added before every block as in Point-MAE, for both modalities alike.
+        # Paper: silent on positions; added again before every block as in Point-MAE, for both modalities.
         hidden_states = hidden_states + position_embeddings
         attended, _ = self.attention(self.layernorm_before(hidden_states), attention_mask, key_value_states, **kwargs)
         hidden_states = hidden_states + self.drop_path(self.dropout(attended))
@@ -503,7 +504,7 @@ class JointMAEDecoder(nn.Module):
     def forward(
         self, encoded: Tensor, centers: Tensor, mask_3d: TokenMask, mask_2d: TokenMask | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Decode the hidden tokens of both modalities; of the 3D ones all if the loss is on the whole cloud."""
+        """Decode the hidden tokens of both modalities, or all 3D tokens when the loss is on the whole cloud."""
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
         encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
         order_3d = torch.cat([mask_3d.ids_visible, mask_3d.ids_hidden], dim=1)
@@ -520,7 +521,7 @@ class JointMAEDecoder(nn.Module):
             hidden_states = layer(hidden_states, position_embeddings)
 
         # Eq. 4. Paper: keys and values are the encoded tokens; queries carry positions, keys do not.
-        # Cross-attention treats each query on its own, so queries of visible tokens can be left out.
+        # Cross-attention treats each query independently, so queries of visible tokens can be left out.
         # CODEPATH: Eq. 5 as published reconstructs the points of all 3D tokens.
         first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
         decoded_3d = hidden_states[:, first_3d:num_tokens_3d]
@@ -552,12 +553,12 @@ class JointMAEPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["JointMAEPointEmbeddings", "JointMAEImageEmbeddings", "JointMAELayer", "JointMAEDecoder"]
     _supports_sdpa = True
-    _supports_flash_attn = False  # it takes no mask of pairs: local-aligned attention would silently become global
+    _supports_flash_attn = False  # takes no mask of pairs: local-aligned attention would silently become global
     _supports_flex_attn = False  # no backward on CPU, and slower than SDPA on 65 tokens
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": JointMAELayer, "attentions": JointMAEAttention}
-    # A pre-training checkpoint loads into every model; what the others leave out is meant to be left out.
+    # A pre-training checkpoint loads into every model, which may silently ignore the parts that it does not have.
     _keys_to_ignore_on_load_unexpected = [
         r"embeddings_2d\.",
         r"modality_token_2d",
@@ -578,9 +579,9 @@ class JointMAEPreTrainedModel(PreTrainedModel):
                 init.trunc_normal_(parameter, std=std)
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
-        """Upload as transformers does, with the code beside the weights, for those without this package."""
+        """Upload the weights together with the code, for users without this package."""
         architecture = type(self).__name__
-        if architecture not in AUTO_MAPS:  # a subclass: its author knows what belongs to it
+        if architecture not in AUTO_MAPS:  # a subclass: its author knows which code it needs
             return super().push_to_hub(*args, **kwargs)
         self.config.auto_map = build_auto_map(architecture)
         own_auto_class = list(AUTO_MAPS[architecture])[-1]
@@ -588,15 +589,16 @@ class JointMAEPreTrainedModel(PreTrainedModel):
             return super().push_to_hub(*args, **kwargs)
 
 
-class JointMAEEmbedded(NamedTuple):
-    """Visible tokens of one modality on their way into the encoder; all fields are `None` without that modality."""
+class JointMAEEmbeddedTokens(NamedTuple):
+    """Visible tokens of one modality, the input of the encoder; all fields are `None` without that modality."""
 
     tokens: Tensor | None = None  # (batch_size, num_visible, hidden_size)
     positions: Tensor | None = None  # (batch_size, num_visible, hidden_size)
-    mask: TokenMask | None = None  # of all tokens; None if none is hidden
-    places: Tensor | None = None  # of 3D tokens their centers, of 2D tokens their patch indices
-    points: Tensor | None = None  # of 3D alone, (batch_size, num_points, 3)
-    centers: Tensor | None = None  # of 3D alone and of all tokens, (batch_size, num_groups, 3)
+    mask: TokenMask | None = None  # None when no token is hidden
+    points: Tensor | None = None  # 3D only, (batch_size, num_points, 3)
+    centers: Tensor | None = None  # 3D only, of all tokens, (batch_size, num_groups, 3)
+    visible_centers: Tensor | None = None  # 3D only, (batch_size, num_visible, 3)
+    patches: Tensor | None = None  # 2D only, patch indices (batch_size, num_visible)
 
     @property
     def is_hidden(self) -> Tensor | None:
@@ -604,23 +606,23 @@ class JointMAEEmbedded(NamedTuple):
 
 
 def _draw_mask(noise: Tensor | None, mask_ratio: float) -> TokenMask | None:
-    """Hide tokens only if there is noise to choose them by: downstream all are visible."""
+    """Hide tokens in pre-training; downstream there is no noise and all tokens are visible."""
     return None if noise is None else random_mask(noise, mask_ratio)
 
 
 @auto_docstring(
     custom_intro="""
-    The joint encoder of Joint-MAE with its 2D and 3D embeddings. From points alone it is the 3D encoder that the paper
-    uses downstream; with a depth map and its view it encodes both modalities with local-aligned attention.
+    The joint encoder of Joint-MAE with its 2D and 3D embeddings. Given only points it is the 3D encoder that the paper
+    uses downstream; given a depth map and its view too, it encodes both modalities with local-aligned attention.
     """
 )
 class JointMAEModel(JointMAEPreTrainedModel):
     def __init__(self, config: JointMAEConfig, add_2d_branch: bool = True, add_class_token: bool = False):
         r"""
         add_2d_branch (`bool`, *optional*, defaults to `True`):
-            Whether to build the 2D embedding. The heads do without.
+            Whether to build the 2D embedding. The heads do not need it.
         add_class_token (`bool`, *optional*, defaults to `False`):
-            Whether to encode a learned token behind the others, as Point-MAE does in fine-tuning.
+            Whether to append a learned token to the others, as Point-MAE does in fine-tuning.
         """
         super().__init__(config)
         self.embeddings_3d = JointMAEPointEmbeddings(config)
@@ -665,13 +667,13 @@ class JointMAEModel(JointMAEPreTrainedModel):
     ) -> JointMAEModelOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`, *optional*):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         pixel_values (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`, *optional*):
-            Depth maps as [`JointMAEForPreTraining.project`] renders them.
+            Depth maps, as rendered by [`JointMAEForPreTraining.project`].
         view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
-            World-to-camera poses of the depth maps; required with both modalities.
+            World-to-camera poses of the depth maps; required if both modalities are given.
         noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
-            Random numbers that hide the 3D tokens with the largest ones; without it none is hidden.
+            Random numbers; the 3D tokens with the largest ones are hidden. By default no token is hidden.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
         check_inputs (`bool`, *optional*, defaults to `True`):
@@ -712,16 +714,16 @@ class JointMAEModel(JointMAEPreTrainedModel):
             token_mask_2d=embedded_2d.mask,
         )
 
-    def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbedded:
+    def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbeddedTokens:
         """Embed the visible 3D tokens (Sec. 3.1)."""
         if points is None:
-            return JointMAEEmbedded()
+            return JointMAEEmbeddedTokens()
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         indices = farthest_point_sample(points, self.config.num_groups[0], self._fps_start_index(points, noise_3d))
         fine_centers = gather_points(points, indices)
         centers = fine_centers[:, : self.config.num_groups[-1]]
         mask = _draw_mask(noise_3d, self.config.mask_ratio)
-        # Paper: embeds all tokens, then hides some, so that visible ones show what the hidden ones have to reconstruct.
+        # Paper: embeds all tokens, then hides some, so that visible ones show parts of what has to be reconstructed.
         # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` is as published.
         if self.config.neighborhood == "visible":
             tokens = self.embeddings_3d(points, fine_centers, mask)
@@ -729,14 +731,19 @@ class JointMAEModel(JointMAEPreTrainedModel):
             tokens = take_visible(self.embeddings_3d(points, fine_centers), mask)
         visible_centers = take_visible(centers, mask)
         positions = self.position_embeddings_3d(visible_centers)
-        return JointMAEEmbedded(tokens + self.modality_token_3d, positions, mask, visible_centers, points, centers)
+        tokens = tokens + self.modality_token_3d
+        return JointMAEEmbeddedTokens(tokens, positions, mask, points, centers, visible_centers)
 
     def _embed_2d(
-        self, pixel_values: Tensor | None, noise_2d: Tensor | None, embedded_3d: JointMAEEmbedded, view: Tensor | None
-    ) -> JointMAEEmbedded:
+        self,
+        pixel_values: Tensor | None,
+        noise_2d: Tensor | None,
+        embedded_3d: JointMAEEmbeddedTokens,
+        view: Tensor | None,
+    ) -> JointMAEEmbeddedTokens:
         """Embed the visible 2D tokens (Sec. 3.1)."""
         if pixel_values is None:
-            return JointMAEEmbedded()
+            return JointMAEEmbeddedTokens()
         # CODEPATH: option of ours, patches of visible centers stay visible.
         if self.config.mask_alignment == "aligned" and noise_2d is not None and embedded_3d.tokens is not None:
             noise_2d = align_noise(noise_2d, self._patches_of_tokens(embedded_3d, view)[:, :, 0])
@@ -745,7 +752,8 @@ class JointMAEModel(JointMAEPreTrainedModel):
         positions = take_visible(self.position_embeddings_2d(tokens), mask)
         patches = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
         patches = patches if mask is None else mask.ids_visible
-        return JointMAEEmbedded(take_visible(tokens, mask) + self.modality_token_2d, positions, mask, patches)
+        tokens = take_visible(tokens, mask) + self.modality_token_2d
+        return JointMAEEmbeddedTokens(tokens, positions, mask, patches=patches)
 
     def _fps_start_index(self, points: Tensor, noise_3d: Tensor | None) -> Tensor | None:
         """First pick of farthest point sampling; `None` for the point farthest from the centroid."""
@@ -754,21 +762,23 @@ class JointMAEModel(JointMAEPreTrainedModel):
             return torch.zeros(points.shape[0], dtype=torch.long, device=points.device)
         # CODEPATH: augmentation of recipes that ask for it, in pre-training only.
         if self.config.fps_start == "random" and self.training and noise_3d is not None:
-            # Paper: silent on the first center.
-            # A sum does not depend on the order of its terms, so the start is independent of the mask.
+            # Paper: silent on the first center. A sum does not depend on the order of its terms, so the start is
+            # independent of the mask.
             fraction = noise_3d.to(torch.float64).sum(dim=1).frac().abs()
             return (fraction * points.shape[1]).to(torch.long).clamp(max=points.shape[1] - 1)
         return None
 
-    def _join_modalities(self, embedded_3d: JointMAEEmbedded, embedded_2d: JointMAEEmbedded) -> tuple[Tensor, Tensor]:
+    def _join_modalities(
+        self, embedded_3d: JointMAEEmbeddedTokens, embedded_2d: JointMAEEmbeddedTokens
+    ) -> tuple[Tensor, Tensor]:
         """Tokens and positions of the modalities that are given, 3D first."""
         given = [embedded for embedded in (embedded_3d, embedded_2d) if embedded.tokens is not None]
         tokens = torch.cat([embedded.tokens for embedded in given], dim=1)
         return tokens, torch.cat([embedded.positions for embedded in given], dim=1)
 
-    def _patches_of_tokens(self, embedded_3d: JointMAEEmbedded, view: Tensor) -> Tensor:
-        """Patches `(batch_size, num_visible, num_points_of_token)` that visible tokens are projected into (Sec. 3.3)."""
-        points, centers = embedded_3d.points, embedded_3d.places
+    def _patches_of_tokens(self, embedded_3d: JointMAEEmbeddedTokens, view: Tensor) -> Tensor:
+        """Patches `(batch_size, num_visible, num_points_of_token)` that visible 3D tokens project into (Sec. 3.3)."""
+        points, centers = embedded_3d.points, embedded_3d.visible_centers
         center, radius = bounding_sphere(points)
         # CODEPATH: option of ours, a token is correlated through any of its points.
         if self.config.correlation == "group":
@@ -781,14 +791,18 @@ class JointMAEModel(JointMAEPreTrainedModel):
         return indices.reshape(groups.shape[:3])
 
     def _local_attention_mask(
-        self, hidden_states: Tensor, embedded_3d: JointMAEEmbedded, embedded_2d: JointMAEEmbedded, view: Tensor | None
+        self,
+        hidden_states: Tensor,
+        embedded_3d: JointMAEEmbeddedTokens,
+        embedded_2d: JointMAEEmbeddedTokens,
+        view: Tensor | None,
     ) -> Tensor | None:
         """Mask of local-aligned attention (Sec. 3.3), built once for all blocks."""
         # CODEPATH: Table 6, first row, attends globally.
         is_local = self.config.local_2d_to_3d or self.config.local_3d_to_2d
         if embedded_3d.tokens is None or embedded_2d.tokens is None or not is_local:
             return None
-        is_correlated = correlated_pairs(self._patches_of_tokens(embedded_3d, view), embedded_2d.places)
+        is_correlated = correlated_pairs(self._patches_of_tokens(embedded_3d, view), embedded_2d.patches)
         may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
 
         def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
@@ -802,7 +816,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         )
 
     def _append_class_token(self, hidden_states: Tensor, position_embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the class token and its position, if the model has one."""
+        """Append the class token and its position to those of a model that has one."""
         # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
         if not self.has_class_token:
             return hidden_states, position_embeddings
@@ -822,7 +836,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
                 feature_maps += (hidden_states,)
         return hidden_states, feature_maps
 
-    def _pool(self, last_hidden_state: Tensor, embedded_3d: JointMAEEmbedded) -> Tensor | None:
+    def _pool(self, last_hidden_state: Tensor, embedded_3d: JointMAEEmbeddedTokens) -> Tensor | None:
         """Sum of the mean and the maximum of the 3D tokens."""
         if embedded_3d.tokens is None:
             return None
@@ -837,8 +851,8 @@ def _draw_unless_given(noise: Tensor | None, batch_size: int, num_tokens: int, d
 
 @auto_docstring(
     custom_intro="""
-    Joint-MAE for self-supervised pre-training: the joint encoder with the joint decoder, both reconstruction heads and
-    the three losses.
+    Joint-MAE for self-supervised pre-training: the joint encoder and decoder, both reconstruction heads and the three
+    losses.
     """
 )
 class JointMAEForPreTraining(JointMAEPreTrainedModel):
@@ -868,9 +882,9 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             Point clouds, y up.
         view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
             World-to-camera poses of the depth maps, for clouds scaled to the unit sphere; random by default. The other
-            views of the cross loss turn them about the up axis.
+            views of the cross loss rotate them about the up axis.
         noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
-            Uniform random numbers that hide the 3D tokens with the largest ones; drawn by default.
+            Uniform random numbers; the 3D tokens with the largest ones are hidden. Drawn by default.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
 
@@ -929,8 +943,8 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             views (`torch.Tensor` of shape `(batch_size, num_views, 3, 4)`):
                 World-to-camera poses, in units of the cloud's radius.
             frame (`tuple[torch.Tensor, torch.Tensor]`, *optional*):
-                Centre and radius that become the unit sphere, by default those of `points`. A reconstruction is
-                projected in the frame of its input, so that one stray point does not move the image.
+                Center and radius of the sphere that becomes the unit sphere, by default those of `points`. A
+                reconstruction is projected in the frame of its input, so that a stray point does not move the image.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_views, image_size, image_size)`: Depth maps.
@@ -966,8 +980,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
                 World-to-camera poses of the depth maps.
 
         Returns:
-            `dict[str, torch.Tensor]`: `loss_3d`, `loss_2d` and `loss_3d_2d`, without those that the configuration leaves
-            out.
+            `dict[str, torch.Tensor]`: `loss_3d`, `loss_2d` and `loss_3d_2d`, as far as the configuration has them.
         """
         # Paper: Eq. 5 compares with P; "following Point-MAE" compares groups of hidden tokens.
         # CODEPATH: Eq. 5 as published compares with the whole cloud.
@@ -1092,7 +1105,7 @@ class JointMAEPointwiseLayer(nn.Module):
 
 
 class JointMAEClassificationHead(nn.Module):
-    """Head of Point-MAE: two hidden layers with batch norm and dropout, then the classes."""
+    """Classification head of Point-MAE: two hidden layers with batch norm and dropout, then the logits."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1134,7 +1147,7 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
     ) -> SequenceClassifierOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
             Class of each cloud, in `[0, num_labels)`.
 
@@ -1170,7 +1183,7 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
 
 
 class JointMAECategoryEmbedding(nn.Module):
-    """Embedding of the object category; zero where it is not given."""
+    """Embedding of the object category; zero without a category."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1187,7 +1200,7 @@ class JointMAECategoryEmbedding(nn.Module):
 
 
 class JointMAESegmentationHead(nn.Module):
-    """Segmentation head of Point-MAE: features of three blocks, carried to the points, beside global features."""
+    """Segmentation head of Point-MAE: features of three blocks, interpolated to the points, and global features."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1213,7 +1226,7 @@ class JointMAESegmentationHead(nn.Module):
 
 @auto_docstring(
     custom_intro="""
-    Joint-MAE with the part segmentation head of Point-MAE on each point, e.g. for ShapeNetPart.
+    Joint-MAE with the part segmentation head of Point-MAE, which labels each point, e.g. for ShapeNetPart.
     """
 )
 class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
@@ -1237,11 +1250,11 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
     ) -> TokenClassifierOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-            Object category of each cloud, in `[0, num_categories)`; without it its embedding is zero.
+            Object category of each cloud, in `[0, num_categories)`; by default its embedding is zero.
         labels (`torch.LongTensor` of shape `(batch_size, num_points)`, *optional*):
-            Part of each point, in `[0, num_labels)`; -100 is left out of the loss.
+            Part of each point, in `[0, num_labels)`; -100 is ignored by the loss.
 
         Example:
 
@@ -1269,19 +1282,19 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
         )
 
     def post_process(self, outputs: TokenClassifierOutput, category: Tensor | None = None) -> Tensor:
-        """Turn logits into part labels, with a category only into labels that it has.
+        """Convert logits to part labels; with a category only to labels that it has.
 
         Args:
             outputs (`TokenClassifierOutput`):
                 Output of the model.
             category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-                Object category of each cloud; needs `config.category_labels`.
+                Object category of each cloud; requires `config.category_labels`.
 
         Returns:
             `torch.LongTensor` of shape `(batch_size, num_points)`: Part of each point.
 
         Raises:
-            ValueError: If a category is given but the configuration does not say which labels it has.
+            ValueError: If a category is given but `config.category_labels` is not set.
         """
         logits = outputs.logits
         if category is None:
