@@ -22,7 +22,7 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import TensorType
 
 from .farthest_point_sampling import farthest_point_sample
-from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, code_is_saved
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, saving_code
 
 
 UP_AXES = {"y": ((0, 1, 2), (1, 1, 1)), "z": ((0, 2, 1), (1, 1, -1)), "x": ((1, 0, 2), (-1, 1, 1))}
@@ -186,7 +186,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
             `str`: URL of the commit.
         """
         self.auto_map = dict(FEATURE_EXTRACTOR_AUTO_MAP)
-        with code_is_saved({type(self): "AutoFeatureExtractor"}):
+        with saving_code({type(self): "AutoFeatureExtractor"}):
             return super().push_to_hub(*args, **kwargs)
 
     def _resample(self, cloud: np.ndarray, num_points: int) -> np.ndarray:

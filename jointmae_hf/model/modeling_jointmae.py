@@ -70,7 +70,7 @@ from .point_ops import (
     k_nearest_neighbors,
     nearest_center_is_visible,
 )
-from .remote_code import AUTO_MAPS, build_auto_map, code_is_saved
+from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
 @auto_docstring(
@@ -585,7 +585,7 @@ class JointMAEPreTrainedModel(PreTrainedModel):
             return super().push_to_hub(*args, **kwargs)
         self.config.auto_map = build_auto_map(architecture)
         own_auto_class = list(AUTO_MAPS[architecture])[-1]
-        with code_is_saved({type(self.config): "AutoConfig", type(self): own_auto_class}):
+        with saving_code({type(self.config): "AutoConfig", type(self): own_auto_class}):
             return super().push_to_hub(*args, **kwargs)
 
 
@@ -1218,8 +1218,8 @@ class JointMAESegmentationHead(nn.Module):
     def forward(self, features: Tensor, points: Tensor, centers: Tensor, category: Tensor | None) -> Tensor:
         category_features = self.category_embedding(category, features)
         global_features = torch.cat([features.amax(dim=1), features.mean(dim=1), category_features], dim=-1)
-        carried = interpolate_features(points, centers, features)
-        local = self.propagation2(self.propagation1(torch.cat([carried, points.to(features.dtype)], dim=-1)))
+        interpolated = interpolate_features(points, centers, features)
+        local = self.propagation2(self.propagation1(torch.cat([interpolated, points.to(features.dtype)], dim=-1)))
         joint = torch.cat([local, global_features[:, None].expand(-1, points.shape[1], -1)], dim=-1)
         return self.out_proj(self.hidden2(self.dropout(self.hidden1(joint))))
 
@@ -1303,8 +1303,8 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
         allowed = logits.new_zeros(self.config.num_categories, logits.shape[-1], dtype=torch.bool)
         for row, labels in enumerate(self.config.category_labels):
             allowed[row, labels] = True
-        is_foreign = ~allowed[category][:, None]
-        return logits.masked_fill(is_foreign, torch.finfo(logits.dtype).min).argmax(dim=-1)
+        is_excluded = ~allowed[category][:, None]
+        return logits.masked_fill(is_excluded, torch.finfo(logits.dtype).min).argmax(dim=-1)
 
 
 __all__ = [

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 
-CONFIG_CLASS = "configuration_jointmae.JointMAEConfig"
 FEATURE_EXTRACTOR_AUTO_MAP = {
     "AutoFeatureExtractor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
     "AutoProcessor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
@@ -65,7 +64,7 @@ def build_auto_map(architecture: str) -> dict[str, str]:
     """
     if architecture not in AUTO_MAPS:
         raise ValueError(f"`architecture` must be one of {', '.join(AUTO_MAPS)}, got {architecture!r}.")
-    return {"AutoConfig": CONFIG_CLASS, **AUTO_MAPS[architecture]}
+    return {"AutoConfig": "configuration_jointmae.JointMAEConfig", **AUTO_MAPS[architecture]}
 
 
 def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
@@ -83,7 +82,7 @@ def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def code_is_saved(auto_classes: dict[type, str]) -> Iterator[None]:
+def saving_code(auto_classes: dict[type, str]) -> Iterator[None]:
     """Make `save_pretrained` of some classes save their code too, as long as the context lasts.
 
     `register_for_auto_class` of transformers is permanent: every checkpoint of a training run would contain the code.

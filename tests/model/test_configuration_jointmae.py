@@ -112,10 +112,10 @@ def test_config_validates_again_when_saved(tiny_config, tmp_path):
         tiny_config.save_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize(("misspelt", "meant"), [("num_group", "num_groups"), ("mask_ration", "mask_ratio")])
-def test_config_warns_about_an_unknown_field_and_names_the_nearest(transformers_log, misspelt, meant):
-    JointMAEConfig(**{misspelt: 3})
-    assert f"`{misspelt}` is not a field of JointMAEConfig. Did you mean `{meant}`?" in transformers_log.text
+@pytest.mark.parametrize(("misspelled", "meant"), [("num_group", "num_groups"), ("mask_ration", "mask_ratio")])
+def test_config_warns_about_an_unknown_field_and_names_the_nearest(transformers_log, misspelled, meant):
+    JointMAEConfig(**{misspelled: 3})
+    assert f"`{misspelled}` is not a field of JointMAEConfig. Did you mean `{meant}`?" in transformers_log.text
 
 
 def test_config_does_not_warn_about_known_fields(build_tiny_config, tmp_path, transformers_log):

@@ -1,4 +1,4 @@
-"""Checks of inputs; which inputs each model refuses stands in the tests of the models."""
+"""Checks of inputs. The tests of each model show which inputs it refuses."""
 
 import pytest
 import torch
