@@ -43,6 +43,11 @@ class TokenMask(NamedTuple):
     ids_visible: Tensor
     ids_hidden: Tensor
 
+    @property
+    def order(self) -> Tensor:
+        """`torch.LongTensor`: Indices of all tokens `(batch_size, num_tokens)`, visible ones first."""
+        return torch.cat([self.ids_visible, self.ids_hidden], dim=1)
+
 
 def split_tokens(is_hidden: Tensor, num_hidden: int) -> TokenMask:
     """Find the indices of the visible and of the hidden tokens.
@@ -129,7 +134,7 @@ def restore_tokens(visible: Tensor, hidden: Tensor, mask: TokenMask) -> Tensor:
         `torch.Tensor` of shape `(batch_size, num_tokens, ...)`: Rows in token order.
     """
     rows = torch.cat([visible, hidden], dim=1)
-    ids_restore = torch.cat([mask.ids_visible, mask.ids_hidden], dim=1).argsort(dim=1)
+    ids_restore = mask.order.argsort(dim=1)
     index = ids_restore.reshape(*ids_restore.shape, *[1] * (rows.ndim - 2)).expand(-1, -1, *rows.shape[2:])
     return rows.gather(1, index)
 

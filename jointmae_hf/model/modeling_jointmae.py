@@ -507,14 +507,12 @@ class JointMAEDecoder(nn.Module):
         """Decode the hidden tokens of both modalities, or all 3D tokens when the loss is on the whole cloud."""
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
         encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
-        order_3d = torch.cat([mask_3d.ids_visible, mask_3d.ids_hidden], dim=1)
         tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
-        positions = [self.position_embeddings_3d(gather_points(centers, order_3d))]
+        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order))]
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is not None:
-            order_2d = torch.cat([mask_2d.ids_visible, mask_2d.ids_hidden], dim=1)
             tokens.append(_append_mask_tokens(encoded_2d, self.mask_token_2d, mask_2d))
-            positions.append(gather_points(self.position_embeddings_2d(tokens[1]), order_2d))
+            positions.append(gather_points(self.position_embeddings_2d(tokens[1]), mask_2d.order))
 
         hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
         for layer in self.layers:  # Eq. 3
@@ -911,9 +909,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
         masks = encoded.token_mask_3d, encoded.token_mask_2d
         decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
-        with torch.no_grad():
-            groups = group_points(points, encoded.centers, self.config.target_group_size)
-        targets = ReconstructionTargets(points, groups, patches, depth_maps)
+        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps)
         reconstruction = self._reconstruct(decoded_3d, decoded_2d, targets, encoded)
         # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
         losses = self.compute_losses(reconstruction, targets, encoded, view)
@@ -1034,6 +1030,14 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             depth_maps = self.project(points, rotate_views(view.to(points.dtype), num_views))
             depth_map = depth_maps[:, :1]
             return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
+
+    def _reconstruction_targets(
+        self, points: Tensor, centers: Tensor, patches: Tensor | None, depth_maps: Tensor | None
+    ) -> ReconstructionTargets:
+        """Group the points of the input, and join them with its projections, without gradient."""
+        with torch.no_grad():
+            groups = group_points(points, centers, self.config.target_group_size)
+        return ReconstructionTargets(points, groups, patches, depth_maps)
 
     def _reconstruct(
         self,
