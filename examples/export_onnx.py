@@ -1,10 +1,10 @@
-"""Write a checkpoint as an ONNX graph, compare it with PyTorch and time both.
+"""Export a checkpoint to ONNX, compare it with PyTorch and time both.
 
     python examples/export_onnx.py --model outputs/jointmae-quick --output model.onnx
     python examples/export_onnx.py --model my_classifier --output model.onnx --task point-cloud-classification
 
-CPU, about 20 seconds; needs `pip install "jointmae_hf[onnx]"`. Prints the largest difference, which must stay below
-1e-4, and milliseconds for one cloud. Ends with an error, and removes the graph, if the difference is larger.
+CPU, about 20 seconds; requires `pip install "jointmae_hf[onnx]"`. Prints the largest difference and milliseconds for one
+cloud. If the difference exceeds 1e-4, the graph is removed and the script exits with an error.
 """
 
 import argparse
@@ -38,18 +38,18 @@ TOLERANCE = 1e-4
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the flags."""
+    """Parse the flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="Folder of a checkpoint, or its name on the Hub.")
+    parser.add_argument("--model", required=True, help="Folder of a checkpoint or its name on the Hub.")
     parser.add_argument("--output", required=True, type=Path, help="File to write, ending in .onnx.")
     parser.add_argument("--task", default="point-cloud-feature-extraction", choices=EXPORT_TASKS)
-    parser.add_argument("--num_clouds", type=int, default=4, help="Procedural shapes to compare outputs on.")
-    parser.add_argument("--num_repeats", type=int, default=20, help="Timed calls with one cloud.")
+    parser.add_argument("--num_clouds", type=int, default=4, help="Number of procedural shapes to compare outputs on.")
+    parser.add_argument("--num_repeats", type=int, default=20, help="Number of timed calls with one cloud.")
     return parser.parse_args()
 
 
 def time_calls(calls: list[Callable[[], object]], num_repeats: int) -> list[tuple[float, float]]:
-    """Fastest and median milliseconds of each call; they take turns, so that other work on the machine hits all."""
+    """Measure minimum and median milliseconds of each call; calls alternate, so that other work affects all of them."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(num_repeats + 3):
         for call, taken in zip(calls, times, strict=True):
@@ -60,7 +60,7 @@ def time_calls(calls: list[Callable[[], object]], num_repeats: int) -> list[tupl
 
 
 def main() -> None:
-    """Export, compare, time."""
+    """Export, compare and time the model."""
     arguments = parse_arguments()
     model = MODELS[arguments.task].from_pretrained(arguments.model, dtype=torch.float32).eval()
     export_onnx(model, arguments.output, arguments.task)
@@ -81,11 +81,11 @@ def main() -> None:
         print(f"largest difference from PyTorch on {arguments.num_clouds} shapes: {gap:.1e}")
         if not gap <= TOLERANCE:  # also true of NaN
             arguments.output.unlink()
-            sys.exit(f"The graph must agree with PyTorch to {TOLERANCE}, got {gap}. It was removed.")
+            sys.exit(f"The graph must agree with PyTorch to {TOLERANCE}, got a difference of {gap}. It was removed.")
         one = points[:1]
         calls = [lambda: model(one), lambda: session.run(None, {"points": one.numpy()})]
         (torch_best, torch_median), (onnx_best, onnx_median) = time_calls(calls, arguments.num_repeats)
-    print(f"one cloud of {one.shape[1]} points, fastest and median of {arguments.num_repeats} calls:")
+    print(f"one cloud of {one.shape[1]} points, minimum and median of {arguments.num_repeats} calls:")
     print(f"PyTorch {torch_best:.1f}, {torch_median:.1f} ms; onnxruntime {onnx_best:.1f}, {onnx_median:.1f} ms")
 
 

@@ -1,6 +1,6 @@
 """Joint-MAE for Hugging Face transformers: 2D-3D joint masked autoencoders for point cloud pre-training.
 
-Importing the package registers its classes with transformers' Auto classes, and its pipelines.
+Importing the package registers its classes with the Auto classes and pipelines of transformers.
 """
 
 from .auto import AutoModelForPointCloudClassification, AutoModelForPointCloudSegmentation

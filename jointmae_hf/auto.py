@@ -1,7 +1,4 @@
-"""Auto classes: registration with transformers' own, and two more for tasks that transformers does not know.
-
-Pipelines for point clouds are registered here too.
-"""
+"""Registration with the Auto classes and pipelines of transformers, and Auto classes for two tasks of our own."""
 
 from collections import OrderedDict
 
@@ -38,7 +35,7 @@ auto_class_update(AutoModelForPointCloudSegmentation, head_doc="point cloud segm
 
 AutoConfig.register("jointmae", JointMAEConfig, exist_ok=True)
 AutoFeatureExtractor.register(JointMAEConfig, JointMAEFeatureExtractor, exist_ok=True)
-# Else `AutoProcessor` would take the feature extractor for an image processor first, and ask to trust remote code.
+# Otherwise `AutoProcessor` would look for an image processor first and ask to trust remote code.
 AutoProcessor.register(JointMAEConfig, JointMAEFeatureExtractor, exist_ok=True)
 AutoModel.register(JointMAEConfig, JointMAEModel, exist_ok=True)
 AutoModelForPreTraining.register(JointMAEConfig, JointMAEForPreTraining, exist_ok=True)
@@ -52,5 +49,5 @@ _PIPELINE_MODELS = {
 }
 
 for _task, _pipeline_class in POINT_CLOUD_PIPELINES.items():
-    if _task not in PIPELINE_REGISTRY.supported_tasks:  # a second registration would be warned about
+    if _task not in PIPELINE_REGISTRY.supported_tasks:  # registering a task again would log a warning
         PIPELINE_REGISTRY.register_pipeline(_task, _pipeline_class, pt_model=_PIPELINE_MODELS[_task])

@@ -1,4 +1,4 @@
-"""Public names of a folder, imported when they are first used: what one name needs, the others do without."""
+"""Public names of a package, each imported when it is first used."""
 
 import ast
 import importlib
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def lazy_names(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make `__getattr__` and `__dir__` of a package out of the relative imports in its `__init__.py`.
+    """Create `__getattr__` and `__dir__` of a package from the relative imports in its `__init__.py`.
 
-    The imports stand under `if TYPE_CHECKING:`, where type checkers and readers find them. So `import datasets`
-    waits until something reads a dataset, and a machine without it can train on arrays.
+    The imports stand under `if TYPE_CHECKING:`, where type checkers and readers find them. A name then needs only the
+    dependencies of its own module: `import datasets` runs when a dataset is first read.
 
     Args:
         package (`str`):

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first used."""
+"""Public names of packages that are imported when they are first used."""
 
 import importlib
 import subprocess

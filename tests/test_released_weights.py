@@ -1,4 +1,4 @@
-"""The weights in `checkpoints/`: small, whole, credited, and what the README says of them."""
+"""Weights in `checkpoints/`: size, completeness, credits, and agreement with the README."""
 
 import contextlib
 import io
@@ -72,7 +72,7 @@ def test_readme_has_the_linear_svm_of_the_results_file(readme, measured):
 
 
 def test_weights_reconstruct_shapes_they_have_not_seen():
-    """Measured on 400 validation clouds: 0.0040 where all points on the centres give 0.0203."""
+    """Measured on 400 validation clouds: 0.0040, while placing all points on the centers gives 0.0203."""
     model = AutoModelForPreTraining.from_pretrained(CHECKPOINT).eval()
     points = torch.stack([torch.as_tensor(generate_shape(7, "test", index, 1024).points) for index in range(8)])
     points = points - points.mean(dim=1, keepdim=True)

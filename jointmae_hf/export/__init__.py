@@ -1,4 +1,4 @@
-"""Models as graphs for other runtimes: `torch.export` and ONNX."""
+"""Export of models to other runtimes: `torch.export` and ONNX."""
 
 from .onnx_export import export_onnx
 from .program import EXPORT_TASKS, export_program

@@ -1,4 +1,4 @@
-"""Models as ONNX graphs."""
+"""Export of models to ONNX."""
 
 import os
 from pathlib import Path
@@ -6,26 +6,26 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from .program import EXPORT_TASKS, export_program, free_dimensions
+from .program import EXPORT_TASKS, dynamic_dimensions, export_program
 
 
 OPSET_VERSION = 18
-"""Version of the ONNX operators, that of torch's own translations: a conversion would have to see through the loop."""
+"""Version of the ONNX operators, the one that torch translates to: the loop cannot be converted to another."""
 
 
 def export_onnx(model: PreTrainedModel, path: str | os.PathLike[str], task: str) -> None:
-    """Write a model as an ONNX graph that takes points alone, of any batch size and number of points.
+    """Export a model to an ONNX graph that takes points, of any batch size and number of points.
 
-    Farthest point sampling is one ONNX `Scan` over the picks, so the graph has as many nodes for 512 centres as for 16.
-    The file holds the weights.
+    Farthest point sampling is one ONNX `Scan` over the picks, so the number of nodes does not depend on the number of
+    centers. The file contains the weights.
 
     Args:
         model (`PreTrainedModel`):
             As for [`export_program`].
         path (`str` or `os.PathLike`):
-            The file to write; its folder is made if it is missing.
+            File to write; its folder is created if it is missing.
         task (`str`):
-            A key of [`EXPORT_TASKS`], which tells the names of the outputs.
+            Key of [`EXPORT_TASKS`], which lists the names of the outputs.
 
     Raises:
         ImportError: If onnx or onnxscript is not installed.
@@ -47,12 +47,12 @@ def export_onnx(model: PreTrainedModel, path: str | os.PathLike[str], task: str)
         program,
         dynamo=True,
         verbose=False,
-        optimize=False,  # onnxscript would take `x + 1e-8` for `x`: NaN in interpolation. Runtimes optimise on loading.
+        optimize=False,  # onnxscript simplifies `x + 1e-8` to `x`: NaN in interpolation. Runtimes optimize on loading.
         opset_version=OPSET_VERSION,
         custom_translation_table={torch.ops.jointmae.farthest_point_sample.default: farthest_point_sample},
         input_names=["points"],
         output_names=list(EXPORT_TASKS[task]),
-        dynamic_shapes=free_dimensions(model.config.num_groups[0]),  # for their names
+        dynamic_shapes=dynamic_dimensions(model.config.num_groups[0]),  # for their names
     )
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     exported.save(os.fspath(path), external_data=False)  # type: ignore[union-attr]

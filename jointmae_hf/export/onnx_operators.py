@@ -1,16 +1,16 @@
-"""ONNX functions of the package's own operators. Imported when a model is exported, for it needs onnxscript."""
+"""ONNX functions of our custom operators. Imported only when a model is exported, because it requires onnxscript."""
 
 from onnxscript import FLOAT, INT64, graph, script
 from onnxscript.onnx_opset import opset18 as op
 from onnxscript.values import Opset
 
 
-# The annotations matter: from them onnxscript learns what is an attribute, and that there is one output.
+# onnxscript reads the annotations: which arguments are attributes, and that there is one output.
 @script(Opset("jointmae_hf", 1), default_opset=op)
 def farthest_point_sample(points: FLOAT[...], num_samples: int, start_index: INT64[...]) -> INT64[...]:
-    """Pick points one by one, each the farthest from all that were picked before.
+    """Pick points one by one, each the farthest from all previous picks.
 
-    The same as [`~jointmae_hf.model.farthest_point_sampling.farthest_point_sample`], as one ONNX `Scan` over the picks.
+    Equals [`~jointmae_hf.model.farthest_point_sampling.farthest_point_sample`], as one ONNX `Scan` over the picks.
 
     Args:
         points (`FLOAT[batch_size, num_points, 3]`):
@@ -21,7 +21,7 @@ def farthest_point_sample(points: FLOAT[...], num_samples: int, start_index: INT
             First pick.
 
     Returns:
-        `INT64[batch_size, num_samples]`: Rows of `points` in the order of picking.
+        `INT64[batch_size, num_samples]`: Rows of `points` in picking order.
     """
     infinity = op.CastLike(op.Constant(value_float=float("inf")), points)
     unseen = op.Expand(infinity, op.Shape(points, start=0, end=2))

@@ -1,4 +1,4 @@
-"""The folder that travels to the Hub: flat, and importing nothing but torch, numpy, transformers and its siblings."""
+"""Code that is uploaded to the Hub: flat, and importing only torch, numpy, transformers and its own modules."""
 
 from .configuration_jointmae import JointMAEConfig
 from .feature_extraction_jointmae import JointMAEFeatureExtractor

@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "intermediate_size": 768,
     },
 }
-"""Published sizes: the fields in which each differs from the defaults, which are the paper's."""
+"""Published sizes: fields that differ from the defaults, which are those of the paper."""
 
 PASSED_THROUGH_KEYS = frozenset(
     {
@@ -49,7 +49,7 @@ PASSED_THROUGH_KEYS = frozenset(
         "torch_dtype",
     }
 )
-"""Keys that transformers itself puts into a configuration without declaring them as fields, beside private ones."""
+"""Keys that transformers puts into a configuration without declaring them as fields, in addition to private ones."""
 
 
 @auto_docstring(
@@ -63,32 +63,33 @@ PASSED_THROUGH_KEYS = frozenset(
 class JointMAEConfig(PreTrainedConfig):
     r"""
     num_points (`int`, *optional*, defaults to 2048):
-        Points N of a cloud, as the feature extractor delivers them. The models accept any number from `num_groups[0]`.
+        Number of points N of a cloud, as returned by the feature extractor. The models accept any number of at least
+        `num_groups[0]`.
     embedding_3d (`str`, *optional*, defaults to `"hierarchical"`):
         `"hierarchical"` for the two grouping blocks of Sec. 3.1, `"flat"` for the tokenizer of Point-MAE (Table 7).
     num_groups (`list[int]`, *optional*, defaults to `[256, 64]`):
-        Centres of each scale, fine to coarse; the last is the number of 3D tokens. One number, 64, if flat.
+        Number of centers of each scale, fine to coarse; the last one is the number of 3D tokens. `[64]` if flat.
     group_size (`list[int]`, *optional*, defaults to `[16, 8]`):
-        Neighbours of a centre in each scale. One number, 32, if flat.
+        Number of neighbors of a center in each scale. `[32]` if flat.
     embedding_sizes_3d (`list[int]`, *optional*):
-        Widths of the 3D embedding before `hidden_size`; by default a quarter and a half of it, 96 and 192. If flat the
-        three widths of Point-MAE's tokenizer, 128, 256 and 512.
+        Widths of the 3D embedding before `hidden_size`; by default a quarter and a half of it, 96 and 192. If flat,
+        the three widths of Point-MAE's tokenizer, 128, 256 and 512.
     position_hidden_size (`int`, *optional*):
-        Width inside the position embedding of 3D centres; by default `hidden_size` (Point-M2AE), 128 if flat
+        Hidden width of the position embedding of 3D centers; by default `hidden_size` (Point-M2AE), 128 if flat
         (Point-MAE).
     fps_start (`str`, *optional*, defaults to `"farthest"`):
-        First centre: the point `"farthest"` from the centroid, the `"first"` point of the cloud (Point-MAE), or a
-        `"random"` one in pre-training, there as an augmentation.
+        First center: the point `"farthest"` from the centroid, the `"first"` point of the cloud (Point-MAE), or a
+        `"random"` one in pre-training, as an augmentation.
     neighborhood (`str`, *optional*, defaults to `"visible"`):
         What visible tokens are made of in pre-training: only points and pixels that belong to visible tokens
-        (`"visible"`), or `"all"`, the letter of the paper, which shows the encoder about half of what it has to
-        reconstruct. Downstream every token sees all.
+        (`"visible"`), or `"all"`, as published, which shows the encoder about half of what it has to reconstruct.
+        Downstream every token sees all of them.
     use_2d_branch (`bool`, *optional*, defaults to `True`):
-        Whether to pre-train with depth maps. False is the 3D-only baseline.
+        Whether to pre-train with depth maps. `False` is the 3D-only baseline.
     image_size (`int`, *optional*, defaults to 224):
-        Pixels of a side of the depth map.
+        Side of the depth map in pixels.
     patch_size (`int`, *optional*, defaults to 4):
-        Pixels of a side of a patch before the two convolutions; a 2D token covers `4 * patch_size`.
+        Side of a patch in pixels before the two convolutions; the side of a 2D token is `4 * patch_size`.
     embedding_2d (`str`, *optional*, defaults to `"hierarchical"`):
         `"hierarchical"` for patches and two convolution blocks (Sec. 3.1), `"flat"` for patches of the size of a token
         (Table 7).
@@ -98,21 +99,21 @@ class JointMAEConfig(PreTrainedConfig):
         `"sincos"` (fixed), `"learned"` or `"none"`.
     projection_mode (`str`, *optional*, defaults to `"soft"`):
         Depth projection: `"soft"`, `"zbuffer"`, `"simpleview"` (the one the paper cites, without gradient in x and y)
-        or `"rendered"`, soft with colours in the cross loss (last row of Table 8).
+        or `"rendered"`, soft with colors in the cross loss (last row of Table 8).
     camera_distance (`float`, *optional*, defaults to 2.0):
-        From the camera to the cloud's centre, in its radii.
+        Distance from the camera to the center of the cloud, in radii of the cloud.
     focal_length (`float`, *optional*, defaults to 1.6):
         In half image widths.
     splat_radius (`float`, *optional*, defaults to 2.5):
-        Pixels over which a point is spread by the soft projection.
+        Radius in pixels over which the soft projection spreads a point.
     max_view_elevation (`float`, *optional*, defaults to 45.0):
-        Degrees above and below the horizon of a random view; the azimuth covers the full circle.
+        Largest elevation of a random view above and below the horizon, in degrees; the azimuth covers the full circle.
     mask_ratio (`float`, *optional*, defaults to 0.75):
-        Share of hidden tokens, of each modality on its own.
+        Share of hidden tokens of each modality.
     mask_ratio_2d (`float`, *optional*):
         Share of hidden 2D tokens; by default `mask_ratio`.
     mask_alignment (`str`, *optional*, defaults to `"independent"`):
-        `"independent"` masks (the paper), or `"aligned"`: patches that visible centres project into stay visible.
+        `"independent"` masks (the paper), or `"aligned"`: patches that visible centers project into stay visible.
     correlation (`str`, *optional*, defaults to `"center"`):
         A 3D and a 2D token are correlated if the token's `"center"` is projected into the patch (the paper), or any
         point of its `"group"`.
@@ -120,20 +121,17 @@ class JointMAEConfig(PreTrainedConfig):
         Whether 2D queries attend only to correlated 3D keys (Table 6).
     local_3d_to_2d (`bool`, *optional*, defaults to `True`):
         Whether 3D queries attend only to correlated 2D keys (Table 6).
-    cross_attention_drop_rate (`float`, *optional*, defaults to 0.0):
-        Share of the samples of a training batch whose 3D and 2D tokens do not attend to each other: downstream there is
-        no 2D. The samples follow from `noise_2d`.
     decoder_num_hidden_layers (`int`, *optional*, defaults to 2):
-        Blocks of the modal-shared decoder; 0 removes it (Table 7).
+        Number of blocks of the modal-shared decoder; 0 removes it (Table 7).
     specific_decoder_num_hidden_layers (`int`, *optional*, defaults to 1):
-        Blocks of each modal-specific decoder.
+        Number of blocks of each modal-specific decoder.
     target_group_size (`int`, *optional*, defaults to 32):
-        Points that a 3D token reconstructs.
-    loss_3d_target (`str`, *optional*, defaults to `"patches"`):
-        `"patches"`: each hidden token against its nearest raw points (Point-MAE). `"cloud"`: the points of all tokens
-        against the whole cloud, the letter of Eq. 5.
+        Number of points that a 3D token reconstructs.
+    loss_3d_target (`str`, *optional*, defaults to `"groups"`):
+        `"groups"`: each hidden token against its nearest raw points (Point-MAE). `"cloud"`: the points of all tokens
+        against the whole cloud, Eq. 5 as published.
     num_views (`int`, *optional*, defaults to 4):
-        Projections of the cross loss (Table 8).
+        Number of projections of the cross loss (Table 8).
     loss_3d_weight (`float`, *optional*, defaults to 1.0):
         Weight of L_3D in Eq. 7.
     loss_2d_weight (`float`, *optional*, defaults to 1.0):
@@ -146,7 +144,7 @@ class JointMAEConfig(PreTrainedConfig):
     classifier_hidden_sizes (`list[int]`, *optional*, defaults to `[256, 256]`):
         Widths of the classification head.
     classifier_dropout (`float`, *optional*, defaults to 0.5):
-        Dropout of both heads.
+        Dropout of the classification and segmentation heads.
     out_indices (`list[int]`, *optional*):
         Blocks, counted from 1, whose outputs the segmentation head reads; by default those at a third, two thirds and
         the end of the encoder, 4, 8 and 12.
@@ -155,18 +153,18 @@ class JointMAEConfig(PreTrainedConfig):
     segmentation_hidden_sizes (`list[int]`, *optional*):
         Widths of the segmentation head; by default 512 and 256, scaled with `hidden_size`.
     num_categories (`int`, *optional*, defaults to 16):
-        Object categories that condition the segmentation.
+        Number of object categories that condition the segmentation.
     category_embedding_size (`int`, *optional*, defaults to 64):
-        Width of the embedded object category.
+        Width of the embedding of the object category.
     category_labels (`list[list[int]]`, *optional*):
-        Part labels that each object category may have; limits `post_process` of the segmentation model.
+        Part labels of each object category; `post_process` of the segmentation model returns no others.
 
     Example:
 
     ```python
     >>> from jointmae_hf import JointMAEConfig, JointMAEForPreTraining
 
-    >>> configuration = JointMAEConfig()  # the paper's
+    >>> configuration = JointMAEConfig()  # the paper
     >>> configuration.num_groups, configuration.num_patches
     ([256, 64], 196)
 
@@ -218,12 +216,11 @@ class JointMAEConfig(PreTrainedConfig):
     correlation: Literal["center", "group"] = "center"
     local_2d_to_3d: bool = True
     local_3d_to_2d: bool = True
-    cross_attention_drop_rate: float | int = 0.0
 
     decoder_num_hidden_layers: int = 2
     specific_decoder_num_hidden_layers: int = 1
     target_group_size: int = 32
-    loss_3d_target: Literal["patches", "cloud"] = "patches"
+    loss_3d_target: Literal["groups", "cloud"] = "groups"
     num_views: int = 4
     loss_3d_weight: float | int = 1.0
     loss_2d_weight: float | int = 1.0
@@ -240,7 +237,7 @@ class JointMAEConfig(PreTrainedConfig):
     category_labels: list[list[int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in what follows from other fields, turn tuples into lists as JSON does, and name unknown fields."""
+        """Derive missing fields, convert tuples to lists as JSON does, and warn about unknown fields."""
         width, is_flat = self.hidden_size, self.embedding_3d == "flat"
         derived = {
             "num_groups": [64] if is_flat else [256, 64],
@@ -268,15 +265,15 @@ class JointMAEConfig(PreTrainedConfig):
 
         Args:
             name (`str`):
-                `"jointmae-base"`, the paper's model, or `"jointmae-small"`, which stays below 16 MiB in bfloat16.
+                `"jointmae-base"`, the model of the paper, or `"jointmae-small"`, which stays below 16 MiB in bfloat16.
             overrides (`dict[str, Any]`, *optional*):
-                Fields that take the place of the preset's.
+                Fields that override those of the preset.
 
         Returns:
             `JointMAEConfig`: The configuration.
 
         Raises:
-            ValueError: If there is no preset of that name.
+            ValueError: If there is no preset with that name.
         """
         if name not in PRESETS:
             raise ValueError(f"`name` must be one of {sorted(PRESETS)}, got {name!r}.")
@@ -284,7 +281,7 @@ class JointMAEConfig(PreTrainedConfig):
 
     @property
     def token_patch_size(self) -> int:
-        """`int`: Pixels of a side of a 2D token, 16 in the paper."""
+        """`int`: Side of a 2D token in pixels, 16 in the paper."""
         return 4 * self.patch_size
 
     @property
@@ -293,7 +290,7 @@ class JointMAEConfig(PreTrainedConfig):
         return (self.image_size // self.token_patch_size) ** 2
 
     def validate_architecture(self) -> None:
-        """Part of `@strict`-powered validation, the first to run: every count is positive."""
+        """Part of `@strict`-powered validation, runs first: every count is positive."""
         super().validate_architecture()
         encoder = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
         inputs = ("num_points", "image_size", "patch_size", "num_channels", "position_hidden_size")
@@ -308,7 +305,7 @@ class JointMAEConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must hold numbers of at least 1, got {getattr(self, name)}.")
 
     def validate_hidden_size(self) -> None:
-        """Part of `@strict`-powered validation: heads and 2D sin-cos positions divide the width."""
+        """Part of `@strict`-powered validation: the width is divisible by the heads and by 2D sin-cos positions."""
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"`hidden_size` must be divisible by `num_attention_heads`, got {self.hidden_size} and "
@@ -318,7 +315,7 @@ class JointMAEConfig(PreTrainedConfig):
             raise ValueError(f"`hidden_size` must be divisible by 4, got {self.hidden_size}.")
 
     def validate_num_groups(self) -> None:
-        """Part of `@strict`-powered validation: scales fit each other and the cloud."""
+        """Part of `@strict`-powered validation: scales are consistent with each other and with the cloud."""
         num_scales = 1 if self.embedding_3d == "flat" else 2
         for name in ("num_groups", "group_size"):
             if len(getattr(self, name)) != num_scales:
@@ -344,7 +341,7 @@ class JointMAEConfig(PreTrainedConfig):
             )
 
     def validate_embedding_sizes(self) -> None:
-        """Part of `@strict`-powered validation: one width for each stage of the embeddings and heads."""
+        """Part of `@strict`-powered validation: there is one width for each stage of the embeddings and heads."""
         stages = {
             "embedding_sizes_3d": 3 if self.embedding_3d == "flat" else 2,
             "embedding_sizes_2d": 0 if self.embedding_2d == "flat" else 2,
@@ -357,7 +354,7 @@ class JointMAEConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must have {num_stages} entries, got {getattr(self, name)}.")
 
     def validate_image_size(self) -> None:
-        """Part of `@strict`-powered validation: whole 2D tokens of one channel."""
+        """Part of `@strict`-powered validation: 2D tokens are whole and have one channel."""
         if self.image_size % self.token_patch_size:
             raise ValueError(
                 f"`image_size` must be divisible by 4 * `patch_size`, got {self.image_size} and {self.patch_size}."
@@ -366,7 +363,7 @@ class JointMAEConfig(PreTrainedConfig):
             raise ValueError(f"`num_channels` must be 1, a depth map has one channel, got {self.num_channels}.")
 
     def validate_mask_ratio(self) -> None:
-        """Part of `@strict`-powered validation: at least one token of each modality is visible, and one hidden."""
+        """Part of `@strict`-powered validation: of each modality at least one token is visible and one hidden."""
         for name, num_tokens in (("mask_ratio", self.num_groups[-1]), ("mask_ratio_2d", self.num_patches)):
             ratio = getattr(self, name)
             if not 0 < ratio < 1 or not 0 < int(ratio * num_tokens) < num_tokens:
@@ -375,9 +372,8 @@ class JointMAEConfig(PreTrainedConfig):
                 )
 
     def validate_rates(self) -> None:
-        """Part of `@strict`-powered validation: dropout, drop path and the like are probabilities below 1."""
+        """Part of `@strict`-powered validation: rates of dropout and drop path are in [0, 1)."""
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate", "classifier_dropout")
-        rates += ("cross_attention_drop_rate",)
         for name in rates:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")
@@ -403,14 +399,14 @@ class JointMAEConfig(PreTrainedConfig):
             )
 
     def validate_loss_weights(self) -> None:
-        """Part of `@strict`-powered validation: weights of Eq. 7 are not negative, and one is positive."""
+        """Part of `@strict`-powered validation: no weight of Eq. 7 is negative, and one is positive."""
         names = ("loss_3d_weight", "loss_2d_weight", "loss_3d_2d_weight")
         weights = [getattr(self, name) for name in names]
         if not all(0 <= weight < math.inf for weight in weights) or max(weights) == 0:
             raise ValueError(f"`{'`, `'.join(names)}` must be finite, not negative and not all 0, got {weights}.")
 
     def validate_out_indices(self) -> None:
-        """Part of `@strict`-powered validation: segmentation reads blocks that exist, each once, in order."""
+        """Part of `@strict`-powered validation: segmentation reads existing blocks, each once and in order."""
         is_ascending = all(a < b for a, b in itertools.pairwise(self.out_indices))
         if not self.out_indices or not is_ascending or not self.out_indices[0] >= 1:
             raise ValueError(f"`out_indices` must hold ascending block numbers from 1, got {self.out_indices}.")
@@ -429,19 +425,19 @@ class JointMAEConfig(PreTrainedConfig):
             )
 
     def _without_own_pipelines(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Leave out pipelines that importing the package registers: transformers would ask to trust remote code."""
+        """Drop pipelines that this package registers itself, for which transformers would ask to trust remote code."""
         if "custom_pipelines" not in kwargs or type(self).__module__.startswith("transformers_modules."):
             return kwargs
         pipelines = {
-            task: described
-            for task, described in kwargs["custom_pipelines"].items()
-            if not described["impl"].startswith("pipeline_jointmae.")
+            task: pipeline
+            for task, pipeline in kwargs["custom_pipelines"].items()
+            if not pipeline["impl"].startswith("pipeline_jointmae.")
         }
         others = {name: value for name, value in kwargs.items() if name != "custom_pipelines"}
         return {**others, "custom_pipelines": pipelines} if pipelines else others
 
     def _warn_about_unknown_fields(self, kwargs: dict[str, Any]) -> None:
-        """Name misspelt fields, which the base class would set without a word."""
+        """Warn about misspelled fields, which the base class would silently accept."""
         fields = set(self.__dataclass_fields__)
         generation = GenerationConfig._get_default_generation_params()
         for name in kwargs:
@@ -453,7 +449,7 @@ class JointMAEConfig(PreTrainedConfig):
 
 
 def _thirds(num_layers: int) -> list[int]:
-    """Blocks at a third, two thirds and the end, without repeats."""
+    """Block numbers at one third, two thirds and the end, without duplicates."""
     return sorted({max(1, num_layers * third // 3) for third in (1, 2, 3)})
 
 

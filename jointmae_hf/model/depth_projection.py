@@ -1,6 +1,6 @@
 """Depth projection: camera poses, pinhole projection, soft and hard depth maps, pixel to patch index.
 
-Axes, units and the camera are fixed in `docs/coordinates.md`.
+`docs/coordinates.md` defines axes, units and the camera.
 """
 
 import math
@@ -11,14 +11,14 @@ from torch import Tensor
 
 
 SOFT_POWER = 12
-"""Exponent of the soft visibility `(near / depth) ** power`; infinite would be a z-buffer."""
+"""Exponent of the soft visibility `(near / depth) ** power`; with infinity it would be a z-buffer."""
 
 SOFT_COVERAGE = 0.05
 """Kernel weight at which a pixel counts as half covered."""
 
 
 def view_from_angles(azimuth: Tensor, elevation: Tensor, distance: float) -> Tensor:
-    """Poses of cameras that look at the origin, the up axis (y) upwards in the image.
+    """Compute poses of cameras that look at the origin, with the up axis (y) upward in the image.
 
     Args:
         azimuth (`torch.Tensor` of shape `(batch_size,)`):
@@ -41,7 +41,7 @@ def view_from_angles(azimuth: Tensor, elevation: Tensor, distance: float) -> Ten
 
 
 def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor:
-    """Random views: azimuth over the full circle, elevation within a band about the horizon.
+    """Map random numbers to views: azimuth over the full circle, elevation within a band around the horizon.
 
     Args:
         noise (`torch.Tensor` of shape `(batch_size, 2)`):
@@ -60,13 +60,13 @@ def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor
 
 
 def rotate_views(view: Tensor, num_views: int) -> Tensor:
-    """Turn each pose about the up axis in equal steps of its azimuth; the first is the pose itself.
+    """Rotate each pose about the up axis in equal steps of its azimuth, starting with the pose itself.
 
     Args:
         view (`torch.Tensor` of shape `(batch_size, 3, 4)`):
             World-to-camera poses.
         num_views (`int`):
-            Poses wanted; 4 gives turns of 0, 90, 180 and 270 degrees (Table 8).
+            Number of poses; 4 gives rotations by 0, 90, 180 and 270 degrees (Table 8).
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_views, 3, 4)`: Poses.
@@ -113,7 +113,7 @@ def project_points(points: Tensor, view: Tensor, focal_length: float = 1.0) -> t
 
 
 def patch_index(points: Tensor, view: Tensor, focal_length: float, image_size: int, patch_size: int) -> Tensor:
-    """Index of the image patch that each point is projected into.
+    """Return the index of the image patch that each point is projected into.
 
     Source: Joint-MAE Sec. 3.3, "its 3D center point is projected onto the pixels within the 2D token".
 
@@ -149,7 +149,7 @@ def render_depth_maps(
     mode: str = "soft",
     splat_radius: float = 2.5,
 ) -> Tensor:
-    """Depth maps of clouds in the unit sphere: Project() of Eq. 1 and Eq. 6.
+    """Render depth maps of clouds in the unit sphere: Project() of Eq. 1 and Eq. 6.
 
     `soft` spreads each point over the pixels within `splat_radius` and averages closeness by a smooth visibility, so
     it has a gradient in x, y and z: `I = A * sum(w s c) / sum(w s)`, with kernel `w = (1 - d^2 / r^2)_+^2`, visibility
@@ -169,9 +169,9 @@ def render_depth_maps(
         camera_distance (`float`):
             From the camera to the origin; closeness is 1 at `camera_distance - 1` and 0 at `camera_distance + 1`.
         mode (`str`, *optional*, defaults to `"soft"`):
-            `"soft"`, `"zbuffer"` or `"simpleview"`.
+            `"soft"`, `"zbuffer"`, `"simpleview"`, or `"rendered"`, soft maps for [`render_colors`] (Table 8).
         splat_radius (`float`, *optional*, defaults to 2.5):
-            Pixels; only for `soft`.
+            In pixels; only for `soft` and `rendered`.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_views, image_size, image_size)`: Closeness in [0, 1] with background
@@ -180,18 +180,18 @@ def render_depth_maps(
     Raises:
         ValueError: If `mode` is unknown.
     """
-    if mode not in ("soft", "zbuffer", "simpleview"):
-        raise ValueError(f'`mode` must be "soft", "zbuffer" or "simpleview", got {mode!r}.')
+    if mode not in ("soft", "zbuffer", "simpleview", "rendered"):
+        raise ValueError(f'`mode` must be "soft", "zbuffer", "simpleview" or "rendered", got {mode!r}.')
     batch_size, num_views = views.shape[:2]
     num_points = points.shape[1]
     repeated = points[:, None].expand(-1, num_views, -1, -1).reshape(-1, num_points, 3)
     in_camera = _to_camera(repeated, views.reshape(-1, 3, 4))
     near, far = camera_distance - 1, camera_distance + 1
-    is_visible = in_camera[..., 2] > near / 2  # what strays behind or into the camera is not drawn
+    is_visible = in_camera[..., 2] > near / 2  # points behind or too close to the camera are not drawn
     depths = torch.where(is_visible, in_camera[..., 2], far)
     coordinates = focal_length * in_camera[..., :2] / depths[..., None]
-    pixels = (coordinates + 1) * (image_size / 2) - 0.5  # pixel centres lie at integers
-    if mode == "soft":
+    pixels = (coordinates + 1) * (image_size / 2) - 0.5  # pixel centers are at integers
+    if mode in ("soft", "rendered"):
         maps = _splat_softly(pixels, depths, is_visible, image_size, near, far, splat_radius)
     elif mode == "zbuffer":
         maps = _keep_nearest(pixels, depths, is_visible, image_size, near, far)
@@ -201,10 +201,10 @@ def render_depth_maps(
 
 
 def render_colors(depth_maps: Tensor) -> Tensor:
-    """Colour depth maps by a fixed, smooth map: the "Render" column of Table 8.
+    """Color depth maps by a fixed, smooth color map: the "Render" column of Table 8.
 
-    The paper does not give its rendering; this one is ours: three raised cosines along closeness, black for
-    background, so it is differentiable and as fixed as a colour map can be.
+    The paper does not describe its rendering. Ours is three raised cosines of closeness, black for the background,
+    which is differentiable and has no parameters.
 
     Args:
         depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)`):
@@ -220,7 +220,7 @@ def render_colors(depth_maps: Tensor) -> Tensor:
 
 
 def _to_camera(points: Tensor, view: Tensor) -> Tensor:
-    """Camera coordinates; no matrix product: autocast would move points by most of a pixel."""
+    """Camera coordinates, without a matrix product: under autocast it would move points by up to 0.8 pixels."""
     rotated = points[:, :, None, 0] * view[:, None, :, 0]
     for axis in (1, 2):
         rotated = rotated + points[:, :, None, axis] * view[:, None, :, axis]
@@ -230,7 +230,7 @@ def _to_camera(points: Tensor, view: Tensor) -> Tensor:
 def _splat_softly(
     pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int, near: float, far: float, radius: float
 ) -> Tensor:
-    """Soft depth maps `(num_maps, image_size ** 2)` by three sums over the taps around each point."""
+    """Soft depth maps `(num_maps, image_size ** 2)` from three sums over the taps around each point."""
     visibility = (near / depths) ** SOFT_POWER
     closeness = ((far - depths) / (far - near)).clamp(0, 1)
     sums = _SoftSplat.apply(pixels, visibility, closeness, is_visible, image_size, radius)
@@ -242,22 +242,22 @@ def _splat_softly(
 
 
 def _margin(radius: float) -> int:
-    """Pixels around the frame in which taps of points may end, so that no tap needs a check."""
+    """Width of the border around the frame that catches taps outside it, so that no tap needs a check."""
     return 2 * math.ceil(radius - 0.5) + 1
 
 
 def _taps_around(pixels: Tensor, is_visible: Tensor, image_size: int, radius: float) -> tuple[Tensor, Tensor, Tensor]:
-    """What every tap of the soft splat needs.
+    """Offsets, kernel and target pixel of every tap of the soft splat.
 
     Returns:
         Offsets `(num_maps, num_points, 2, num_taps)` from the point to the columns and to the rows of its taps, in
         pixels; the root of the kernel `(num_maps, num_points, num_taps, num_taps)`, 0 for points that are not visible;
-        and the flat pixel of each tap `(num_maps, num_points * num_taps ** 2)` on the canvas with margins.
+        and the flat pixel index of each tap `(num_maps, num_points * num_taps ** 2)` on the canvas with margins.
     """
     reach, margin = math.ceil(radius - 0.5), _margin(radius)
     width = image_size + 2 * margin
     taps = torch.arange(-reach, reach + 1, device=pixels.device)
-    # In this order NaN stays a valid index.
+    # Clamping after the conversion turns NaN into a valid index.
     base = torch.round(pixels).to(torch.long).clamp(-reach - 1, image_size + reach)
     offsets = (base - pixels)[..., None] + taps
     squared = (offsets / radius) ** 2
@@ -268,10 +268,10 @@ def _taps_around(pixels: Tensor, is_visible: Tensor, image_size: int, radius: fl
 
 
 class _SoftSplat(torch.autograd.Function):
-    """Sums `(num_maps, width, width, 3)` of kernel, kernel x visibility, and that x closeness, on a canvas with margins.
+    """Sums of kernel, kernel x visibility, and that x closeness: `(num_maps, width, width, 3)`, margins included.
 
-    The gradient is written down: it gathers, so it is the same in every run, and computes the taps anew, so that nothing
-    of their number is kept between forward and backward.
+    The gradient is written by hand: it gathers, which is deterministic, and it computes the taps again, so that no
+    tensor of their size is kept between forward and backward.
     """
 
     @staticmethod
@@ -321,7 +321,7 @@ def _sum_into_pixels(values: Tensor, targets: Tensor, num_pixels: int) -> Tensor
 def _flat_pixel(column_row: Tensor, is_visible: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
     """Flat index of whole pixel coordinates `(num_maps, num_points, 2)`, and whether they are inside the frame."""
     is_inside = ((column_row >= 0) & (column_row < image_size)).all(dim=-1) & is_visible
-    column_row = column_row.to(torch.long).clamp(0, image_size - 1)  # in this order NaN stays a valid index
+    column_row = column_row.to(torch.long).clamp(0, image_size - 1)  # turns NaN into a valid index
     return column_row[..., 1] * image_size + column_row[..., 0], is_inside
 
 
@@ -337,7 +337,7 @@ def _keep_nearest(
 
 def _average_like_simpleview(pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int) -> Tensor:
     """Harmonic mean depth `(num_maps, image_size ** 2)` of the points of each pixel."""
-    # Theirs, half a pixel off the nearest one: ceil(u - 0.5), where u counts pixels from the left edge.
+    # As in SimpleView, half a pixel off the nearest one: ceil(u - 0.5), where u counts pixels from the left edge.
     targets, is_inside = _flat_pixel(torch.ceil(pixels.detach()), is_visible, image_size)
     weights = is_inside / depths
     values = torch.stack([weights * depths, weights], dim=-1)

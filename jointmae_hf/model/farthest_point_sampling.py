@@ -1,4 +1,4 @@
-"""Farthest point sampling behind one custom operator: a loop in PyTorch, and a Triton kernel on CUDA."""
+"""Farthest point sampling as one custom operator: a loop in PyTorch, and a Triton kernel on CUDA."""
 
 import functools
 import importlib
@@ -11,28 +11,28 @@ from torch import Tensor
 
 
 MAX_POINTS_PER_PROGRAM = 16384
-"""Largest cloud that one Triton program keeps in registers; larger ones take the loop."""
+"""Size of the largest cloud that one Triton program keeps in registers; larger clouds use the loop."""
 
 
 def farthest_start_index(points: Tensor) -> Tensor:
-    """Index of the point farthest from the centroid, a start that does not depend on the order of points.
+    """Return the index of the point farthest from the centroid, a start that does not depend on the order of points.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Coordinates, in any unit.
 
     Returns:
-        `torch.LongTensor` of shape `(batch_size,)`: Row of `points`; of several equally far points the first.
+        `torch.LongTensor` of shape `(batch_size,)`: Row of `points`; the first of several equally far points.
     """
     offsets = points - points.mean(dim=1, keepdim=True)
     return (offsets * offsets).sum(dim=-1).argmax(dim=1)
 
 
 def farthest_point_sample(points: Tensor, num_samples: int, start_index: Tensor | None = None) -> Tensor:
-    """Pick points one by one, each the farthest from all that were picked before.
+    """Pick points one by one, each the farthest from all previous picks.
 
-    The first `k` picks are the picks of a call with `num_samples=k`, so the coarse scale of Sec. 3.1 is a prefix of
-    the fine one. Runs in float32 (float64 stays float64), whatever autocast says. Source: PointNet++, Sec. 3.2.
+    The first `k` picks are those of a call with `num_samples=k`, so the coarse scale of Sec. 3.1 is a prefix of the
+    fine one. Runs in float32 (float64 stays float64), also under autocast. Source: PointNet++, Sec. 3.2.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
@@ -44,8 +44,8 @@ def farthest_point_sample(points: Tensor, num_samples: int, start_index: Tensor 
             start at row 0.
 
     Returns:
-        `torch.LongTensor` of shape `(batch_size, num_samples)`: Rows of `points` in the order of picking. Distinct as
-        long as the cloud has that many distinct points.
+        `torch.LongTensor` of shape `(batch_size, num_samples)`: Rows of `points` in picking order, distinct if
+        the cloud has that many distinct points.
 
     Raises:
         ValueError: If `points` is not `(batch_size, num_points, 3)`, or `num_samples` is not in `[1, num_points]`.
@@ -66,7 +66,7 @@ def farthest_point_sample(points: Tensor, num_samples: int, start_index: Tensor 
 
 
 def _sample_with_loop(points: Tensor, num_samples: int, start_index: Tensor) -> Tensor:
-    """Textbook algorithm on separate x, y, z planes, all in place: one pass over the cloud for each pick."""
+    """Textbook algorithm on separate x, y and z planes, in place: one pass over the cloud for each pick."""
     planes = points.movedim(-1, 0).contiguous()  # (3, batch_size, num_points)
     x, y, z = planes.unbind(dim=0)
     nearest, offset, distance = torch.full_like(x, torch.inf), torch.empty_like(x), torch.empty_like(x)
@@ -87,7 +87,7 @@ def _sample_with_loop(points: Tensor, num_samples: int, start_index: Tensor) -> 
 
 @functools.cache
 def _triton_kernel() -> Any:
-    """The Triton kernel, built at its first use: Triton comes with CUDA builds of torch and only with them."""
+    """Triton kernel, compiled at its first use: Triton comes only with CUDA builds of torch."""
     triton = importlib.import_module("triton")
     tl = importlib.import_module("triton.language")
 
@@ -116,7 +116,7 @@ def _triton_kernel() -> Any:
 
 
 def _sample_with_triton(points: Tensor, num_samples: int, start_index: Tensor) -> Tensor:
-    """One Triton program for each cloud."""
+    """Run one Triton program for each cloud."""
     batch_size, num_points, _ = points.shape
     indices = torch.empty(batch_size, num_samples, dtype=torch.long, device=points.device)
     block_size = 1 << max(num_points - 1, 1).bit_length()
@@ -135,7 +135,7 @@ def _sample_with_triton(points: Tensor, num_samples: int, start_index: Tensor) -
 
 @torch.library.custom_op("jointmae::farthest_point_sample", mutates_args=())
 def _farthest_point_sample(points: Tensor, num_samples: int, start_index: Tensor) -> Tensor:
-    """Choose the implementation; opaque to compilers, which would unroll the loop of picks."""
+    """Choose the implementation. The operator is opaque to compilers, which would unroll the loop over picks."""
     is_float32_on_cuda = points.is_cuda and points.dtype == torch.float32
     if is_float32_on_cuda and points.shape[1] <= MAX_POINTS_PER_PROGRAM and importlib.util.find_spec("triton"):
         return _sample_with_triton(points, num_samples, start_index)

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Feature extractor of Joint-MAE: check, orient, normalise, resample and batch point clouds."""
+"""Feature extractor of Joint-MAE: check, rotate, normalize, resample and batch point clouds."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -22,38 +22,66 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import TensorType
 
 from .farthest_point_sampling import farthest_point_sample
-from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, code_is_saved
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, saving_code
 
 
-UP_AXES = {"y": (0, 1, 2), "z": (0, 2, 1), "x": (1, 0, 2)}
-"""For each up axis of the input, the column that each of x, y, z is taken from; see `JointMAEFeatureExtractor`."""
+UP_AXES = {"y": ((0, 1, 2), (1, 1, 1)), "z": ((0, 2, 1), (1, 1, -1)), "x": ((1, 0, 2), (-1, 1, 1))}
+"""For each up axis of the input, the columns that x, y and z are taken from, and their signs."""
+
+
+def rotate_to_y_up(points: np.ndarray, up_axis: str) -> np.ndarray:
+    """Rotate a cloud so that y points up.
+
+    Swapping two axes mirrors a cloud, so one axis changes its sign with it: all of these are rotations.
+
+    Args:
+        points (`np.ndarray` of shape `(num_points, 3)`):
+            Coordinates.
+        up_axis (`str`):
+            Axis that points up in `points`: `"x"`, `"y"` or `"z"`.
+
+    Returns:
+        `np.ndarray` of shape `(num_points, 3)`: Coordinates in the dtype of `points`.
+
+    Raises:
+        ValueError: If `up_axis` is unknown.
+
+    Example:
+        >>> rotate_to_y_up(np.array([[1.0, 2.0, 3.0]]), "z").tolist()
+        [[1.0, 3.0, -2.0]]
+    """
+    _check_up_axis(up_axis)
+    if up_axis == "y":
+        return points
+    columns, signs = UP_AXES[up_axis]
+    return points[:, columns] * np.array(signs, dtype=points.dtype)
 
 
 class JointMAEFeatureExtractor(FeatureExtractionMixin):
     """Turn point clouds of any size into the `points` that Joint-MAE models take.
 
-    Each cloud is checked, turned so that y is up, moved to zero mean and scaled into the unit sphere (Point-MAE's
-    `pc_norm`), and brought to `num_points`. All of it is deterministic. Work is done in float64, so that coordinates
+    Each cloud is checked, rotated so that y points up, centered at its mean and scaled to the unit sphere (Point-MAE's
+    `pc_norm`), and resampled to `num_points`. All steps are deterministic and run in float64, so that coordinates
     far from the origin keep their detail.
 
     A cloud whose points all coincide has no scale; it becomes `num_points` zeros. Nothing else is repaired: a cloud
-    with NaN or infinity is refused.
+    with NaN or infinity raises an error.
 
     Args:
         num_points (`int`, *optional*, defaults to 2048):
-            Points of each cloud that comes out.
+            Number of points of each cloud after resampling.
         do_normalize (`bool`, *optional*, defaults to `True`):
-            Whether to move to zero mean and scale to the unit sphere.
+            Whether to center each cloud at its mean and scale it to the unit sphere.
         do_resample (`bool`, *optional*, defaults to `True`):
-            Whether to bring each cloud to `num_points`. Without it all clouds of a batch must have one size.
+            Whether to resample each cloud to `num_points`. If not, all clouds of a batch must have the same size.
         sampling (`str`, *optional*, defaults to `"farthest"`):
             How points are chosen from a larger cloud: `"farthest"` point sampling, which does not depend on their
-            order, or `"random"`, without replacement and with the generator of `seed`, which keeps the density. A
-            smaller cloud is repeated in its order until it is full; repeated points add nothing to distances.
+            order, or `"random"`, without replacement and with the generator of `seed`, which keeps the density. The
+            points of a smaller cloud are repeated in order, which adds nothing to distances.
         seed (`int`, *optional*, defaults to 0):
-            Seed of `"random"`, the same for each cloud.
+            Seed of `"random"` sampling, the same for each cloud.
         up_axis (`str`, *optional*, defaults to `"y"`):
-            Axis that points up in the input, `"x"`, `"y"` or `"z"`; turned, never mirrored, to y.
+            Axis that points up in the input, `"x"`, `"y"` or `"z"`; it is rotated, never mirrored, to y.
 
     Example:
         >>> import numpy as np
@@ -103,13 +131,13 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
                 One cloud `(num_points, 3)`, a batch `(batch_size, num_points, 3)`, or a list of clouds of any sizes.
                 Floating point or integer.
             num_points (`int`, *optional*):
-                In place of the setting of the same name.
+                Overrides the setting of the same name.
             do_normalize (`bool`, *optional*):
-                In place of the setting of the same name.
+                Overrides the setting of the same name.
             do_resample (`bool`, *optional*):
-                In place of the setting of the same name.
+                Overrides the setting of the same name.
             up_axis (`str`, *optional*):
-                In place of the setting of the same name.
+                Overrides the setting of the same name.
             return_tensors (`str`, *optional*):
                 `"pt"` or `"np"`; by default a list of arrays.
 
@@ -118,8 +146,8 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
 
         Raises:
             TypeError: If the coordinates of a cloud are not real numbers.
-            ValueError: If a cloud is empty, has another shape than `(num_points, 3)`, holds NaN or infinity, or
-                differs in size from the others without resampling. The message names the index of the cloud.
+            ValueError: If a cloud is empty, does not have shape `(num_points, 3)`, contains NaN or infinity, or differs
+                in size from the others without resampling. The message gives the index of the cloud.
         """
         num_points = self.num_points if num_points is None else num_points
         do_normalize = self.do_normalize if do_normalize is None else do_normalize
@@ -146,23 +174,23 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         return BatchFeature({"points": prepared}, tensor_type=return_tensors)
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> str:
-        """Upload as transformers does, with the code beside the settings, for those without this package.
+        """Upload the settings together with the code, for users without this package.
 
         Args:
             args (`Any`):
-                Of `transformers.utils.PushToHubMixin.push_to_hub`.
+                Passed to `transformers.utils.PushToHubMixin.push_to_hub`.
             kwargs (`Any`):
-                Of the same.
+                Passed to the same method.
 
         Returns:
-            `str`: Address of the commit.
+            `str`: URL of the commit.
         """
         self.auto_map = dict(FEATURE_EXTRACTOR_AUTO_MAP)
-        with code_is_saved({type(self): "AutoFeatureExtractor"}):
+        with saving_code({type(self): "AutoFeatureExtractor"}):
             return super().push_to_hub(*args, **kwargs)
 
     def _resample(self, cloud: np.ndarray, num_points: int) -> np.ndarray:
-        """Bring a cloud to `num_points`."""
+        """Sample or repeat points until there are `num_points`."""
         if len(cloud) <= num_points:
             return cloud[np.arange(num_points) % len(cloud)]
         if self.sampling == "random":
@@ -172,7 +200,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
 
 
 def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
-    """Move a cloud to zero mean and scale it so that its farthest point lies on the unit sphere.
+    """Center a cloud at its mean and scale it so that its farthest point lies on the unit sphere.
 
     Source: `pc_norm` of Point-MAE. A cloud whose points all coincide becomes zeros.
 
@@ -183,14 +211,14 @@ def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
     Returns:
         `np.ndarray` of shape `(num_points, 3)`: float64 coordinates.
     """
-    # Scaled down first: neither the sum nor a square can overflow, however large or small the coordinates.
+    # Scaled first, so that neither the sum nor a square overflows, however large or small the coordinates are.
     largest = np.abs(cloud).max()
     if largest == 0:
         return np.zeros_like(cloud, dtype=np.float64)
     scaled = cloud.astype(np.float64) / largest
     centered = scaled - scaled.mean(axis=0)
     extent = np.abs(centered).max()
-    # What is left of coinciding points after subtracting their mean is rounding, not shape.
+    # If all points coincide, what remains after subtracting their mean is rounding error.
     if extent <= 8 * np.finfo(np.float64).eps:
         return np.zeros_like(centered)
     centered /= extent
@@ -198,15 +226,20 @@ def normalize_cloud(cloud: np.ndarray) -> np.ndarray:
 
 
 def _check_settings(num_points: Any, up_axis: Any) -> None:
-    """Raise for settings that a call may change."""
+    """Raise for invalid settings that a call may override."""
     if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
         raise ValueError(f"`num_points` must be an integer of at least 1, got {num_points!r}.")
+    _check_up_axis(up_axis)
+
+
+def _check_up_axis(up_axis: Any) -> None:
+    """Raise unless an axis is known."""
     if up_axis not in UP_AXES:
         raise ValueError(f'`up_axis` must be "x", "y" or "z", got {up_axis!r}.')
 
 
 def _split_batch(points: Any) -> list[Any]:
-    """List of clouds from one cloud, a batch or a list."""
+    """List the clouds of one cloud, a batch or a list."""
     if isinstance(points, (str, bytes)) or points is None:
         raise TypeError(f"`points` must be an array, a tensor or a list of them, got {type(points).__name__}.")
     if isinstance(points, (np.ndarray, torch.Tensor)):
@@ -228,7 +261,7 @@ def _split_batch(points: Any) -> list[Any]:
 
 
 def _check_cloud(cloud: Any, index: int) -> np.ndarray:
-    """Cloud as a float64 array, or an error that names its index."""
+    """Convert a cloud to a float64 array; errors give its index."""
     if isinstance(cloud, torch.Tensor):
         cloud = cloud.detach().cpu()
         cloud = cloud.float().numpy() if cloud.dtype == torch.bfloat16 else cloud.numpy()
@@ -241,7 +274,7 @@ def _check_cloud(cloud: Any, index: int) -> np.ndarray:
         raise TypeError(f"`points[{index}]` must hold real numbers, got dtype {cloud.dtype}.")
     if cloud.ndim != 2 or cloud.shape[1] != 3:
         raise ValueError(
-            f"`points[{index}]` must have shape (num_points, 3), got {cloud.shape}. Pass coordinates alone, "
+            f"`points[{index}]` must have shape (num_points, 3), got {cloud.shape}. Pass only the coordinates, "
             "`cloud[:, :3]`."
         )
     if len(cloud) == 0:
@@ -253,14 +286,6 @@ def _check_cloud(cloud: Any, index: int) -> np.ndarray:
             f"`points[{index}]` must be finite, got NaN or infinity in {num_broken} of {len(cloud)} points."
         )
     return cloud
-
-
-def rotate_to_y_up(points: np.ndarray, up_axis: str) -> np.ndarray:
-    """Rotate points so that y is up. A swap of two axes is a mirror image, so one axis changes its sign with it."""
-    if up_axis == "y":
-        return points
-    turned = points[:, UP_AXES[up_axis]]
-    return turned * np.array([1.0, 1.0, -1.0] if up_axis == "z" else [-1.0, 1.0, 1.0], dtype=points.dtype)
 
 
 __all__ = ["JointMAEFeatureExtractor"]

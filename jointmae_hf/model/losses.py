@@ -9,15 +9,15 @@ from .point_ops import chamfer_distance
 
 
 class ReconstructionTargets(NamedTuple):
-    """What a reconstruction is compared with.
+    """What a reconstruction is compared with, without gradient.
 
     Attributes:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Input cloud P.
         groups (`torch.Tensor` of shape `(batch_size, num_groups, target_group_size, 3)`):
-            Nearest points of each centre, relative to it.
+            Nearest points of each center, relative to it.
         patches (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)` or `None`):
-            Pixels of the input depth map I by 2D token; None for the 3D-only model.
+            Pixels of the input depth map I for each 2D token; None for the 3D-only model.
         depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)` or `None`):
             Projections of P for the cross loss, I first.
     """
@@ -28,14 +28,35 @@ class ReconstructionTargets(NamedTuple):
     depth_maps: Tensor | None
 
 
+class Reconstruction(NamedTuple):
+    """What the heads predict for hidden tokens, and the whole cloud and depth map that contain it.
+
+    Attributes:
+        predicted_groups (`torch.Tensor` of shape `(batch_size, num_hidden, target_group_size, 3)`):
+            Points of hidden tokens, relative to their centers; if the loss is on the whole cloud, of all tokens,
+            visible ones first.
+        points (`torch.Tensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
+            The cloud, group by group in token order.
+        predicted_patches (`torch.Tensor` of shape `(batch_size, num_hidden_patches, pixels_of_patch)` or `None`):
+            Pixels of hidden patches; None for the 3D-only model.
+        pixels (`torch.Tensor` of shape `(batch_size, 1, image_size, image_size)` or `None`):
+            The depth map; None for the 3D-only model.
+    """
+
+    predicted_groups: Tensor
+    points: Tensor
+    predicted_patches: Tensor | None = None
+    pixels: Tensor | None = None
+
+
 def patchify(depth_map: Tensor, patch_size: int) -> Tensor:
-    """Cut a depth map into the pixels of its patches.
+    """Split a depth map into patches.
 
     Args:
         depth_map (`torch.Tensor` of shape `(batch_size, 1, height, width)`):
-            Both sides divisible by `patch_size`.
+            Depth map whose sides are divisible by `patch_size`.
         patch_size (`int`):
-            Pixels of a side of a patch.
+            Side of a patch in pixels.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_patches, patch_size ** 2)`: Patches and pixels in row-major order.
@@ -44,15 +65,15 @@ def patchify(depth_map: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch_size: int, image_size: int) -> Tensor:
-    """Put patches together, the inverse of [`patchify`] for square images.
+    """Join patches to a depth map, the inverse of [`patchify`] for square images.
 
     Args:
         patches (`torch.Tensor` of shape `(batch_size, num_patches, patch_size ** 2)`):
             Pixels in row-major order.
         patch_size (`int`):
-            Pixels of a side of a patch.
+            Side of a patch in pixels.
         image_size (`int`):
-            Pixels of a side of the image.
+            Side of the image in pixels.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, 1, image_size, image_size)`: Depth map.
@@ -63,13 +84,13 @@ def unpatchify(patches: Tensor, patch_size: int, image_size: int) -> Tensor:
 
 
 def reconstruction_loss_3d(predicted: Tensor, target: Tensor) -> Tensor:
-    """Chamfer distance of predicted and true groups, averaged over groups: L_3D of Eq. 5, per masked token.
+    """Compute L_3D of Eq. 5: the Chamfer distance of predicted and true groups, averaged over groups.
 
     Args:
         predicted (`torch.Tensor` of shape `(batch_size, num_groups, group_size, 3)`):
             Predicted points.
         target (`torch.Tensor` of shape `(batch_size, num_groups, target_group_size, 3)`):
-            True points in the same frames.
+            True points, relative to the same centers.
 
     Returns:
         `torch.Tensor` of shape `()`: Loss, in squared units of the points.
@@ -78,7 +99,7 @@ def reconstruction_loss_3d(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def reconstruction_loss_2d(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of pixels: L_2D of Eq. 5, on masked patches as MAE.
+    """Compute L_2D of Eq. 5: the mean squared error of pixels, on masked patches as in MAE.
 
     Args:
         predicted (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)`):
@@ -94,7 +115,7 @@ def reconstruction_loss_2d(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_reconstruction_loss(predicted_maps: Tensor, target_maps: Tensor) -> Tensor:
-    """Mean squared error of the projections of the reconstructed and the input cloud: L_3D-2D of Eq. 6.
+    """Compute L_3D-2D of Eq. 6: the mean squared error between projections of the reconstructed and the input cloud.
 
     Args:
         predicted_maps (`torch.Tensor` of shape `(batch_size, num_views, ..., height, width)`):

@@ -1,6 +1,6 @@
-"""Masking: random masks of both modalities, their split into visible and hidden tokens, and local alignment."""
+"""Masking: random masks of both modalities, visible and hidden tokens, and local-aligned attention."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from .point_ops import gather_points
 
 
 def num_hidden_tokens(num_tokens: int, mask_ratio: float) -> int:
-    """Number of tokens that a mask hides, `int(mask_ratio * num_tokens)` as in Point-MAE.
+    """Return the number of tokens that a mask hides, `int(mask_ratio * num_tokens)` as in Point-MAE.
 
     Args:
         num_tokens (`int`):
-            Tokens of one modality.
+            Number of tokens of one modality.
         mask_ratio (`float`):
             Share of hidden tokens.
 
@@ -27,7 +27,46 @@ def num_hidden_tokens(num_tokens: int, mask_ratio: float) -> int:
     return int(mask_ratio * num_tokens)
 
 
-def random_mask(noise: Tensor, mask_ratio: float) -> Tensor:
+class TokenMask(NamedTuple):
+    """Which tokens of one modality are hidden from the encoder; each row hides the same number of them.
+
+    Attributes:
+        is_hidden (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
+            True where a token is hidden.
+        ids_visible (`torch.LongTensor` of shape `(batch_size, num_visible)`):
+            Indices of the visible tokens in ascending order.
+        ids_hidden (`torch.LongTensor` of shape `(batch_size, num_hidden)`):
+            Indices of the hidden tokens in ascending order.
+    """
+
+    is_hidden: Tensor
+    ids_visible: Tensor
+    ids_hidden: Tensor
+
+    @property
+    def order(self) -> Tensor:
+        """`torch.LongTensor`: Indices of all tokens `(batch_size, num_tokens)`, visible ones first."""
+        return torch.cat([self.ids_visible, self.ids_hidden], dim=1)
+
+
+def split_tokens(is_hidden: Tensor, num_hidden: int) -> TokenMask:
+    """Find the indices of the visible and of the hidden tokens.
+
+    Args:
+        is_hidden (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
+            True where a token is hidden.
+        num_hidden (`int`):
+            Number of hidden tokens of each row.
+
+    Returns:
+        `TokenMask`: The mask with its indices.
+    """
+    order = is_hidden.to(torch.uint8).argsort(dim=1, stable=True)
+    num_visible = is_hidden.shape[1] - num_hidden
+    return TokenMask(is_hidden, order[:, :num_visible], order[:, num_visible:])
+
+
+def random_mask(noise: Tensor, mask_ratio: float) -> TokenMask:
     """Hide the tokens with the largest noise. Source: Joint-MAE Sec. 3.1, each modality on its own.
 
     Args:
@@ -37,37 +76,18 @@ def random_mask(noise: Tensor, mask_ratio: float) -> Tensor:
             Share of hidden tokens.
 
     Returns:
-        `torch.BoolTensor` of shape `(batch_size, num_tokens)`: True where a token is hidden from the encoder; every
-        row has the same number of them.
+        `TokenMask`: The hidden tokens, [`num_hidden_tokens`] in each row.
     """
-    num_visible = noise.shape[1] - num_hidden_tokens(noise.shape[1], mask_ratio)
+    num_hidden = num_hidden_tokens(noise.shape[1], mask_ratio)
     rank = noise.argsort(dim=1, stable=True).argsort(dim=1)
-    return rank >= num_visible
-
-
-def split_tokens(mask: Tensor, num_hidden: int) -> tuple[Tensor, Tensor]:
-    """Indices of the visible and of the hidden tokens, each in ascending order.
-
-    Args:
-        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
-            True where a token is hidden.
-        num_hidden (`int`):
-            Number of hidden tokens of each row.
-
-    Returns:
-        `tuple[torch.LongTensor, torch.LongTensor]`: Visible `(batch_size, num_tokens - num_hidden)` and hidden
-        `(batch_size, num_hidden)` token indices.
-    """
-    order = mask.to(torch.uint8).argsort(dim=1, stable=True)
-    num_visible = mask.shape[1] - num_hidden
-    return order[:, :num_visible], order[:, num_visible:]
+    return split_tokens(rank >= noise.shape[1] - num_hidden, num_hidden)
 
 
 class _TakeVisible(torch.autograd.Function):
     """Gather of visible tokens whose gradient is a gather too."""
 
     @staticmethod
-    def forward(tokens: Tensor, mask: Tensor, ids_visible: Tensor) -> Tensor:
+    def forward(tokens: Tensor, is_hidden: Tensor, ids_visible: Tensor) -> Tensor:
         return gather_points(tokens, ids_visible)
 
     @staticmethod
@@ -76,32 +96,30 @@ class _TakeVisible(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (mask,) = ctx.saved_tensors
-        slots = ((~mask).cumsum(dim=1) - 1).clamp(min=0)
-        return gather_points(gradient, slots).masked_fill(mask[:, :, None], 0), None, None
+        (is_hidden,) = ctx.saved_tensors
+        slots = ((~is_hidden).cumsum(dim=1) - 1).clamp(min=0)
+        return gather_points(gradient, slots).masked_fill(is_hidden[:, :, None], 0), None, None
 
 
-def take_visible(tokens: Tensor, mask: Tensor, ids_visible: Tensor) -> Tensor:
+def take_visible(tokens: Tensor, mask: TokenMask | None) -> Tensor:
     """Take the visible tokens, with a gradient that needs no scatter.
 
-    The scatter in the gradient of a plain gather is lost by inductor of torch 2.13 behind a convolution: compiled
-    training would leave the 2D embedding untrained without a word.
+    Inductor of torch 2.13 loses the scatter in the gradient of a plain gather behind a convolution: compiled training
+    would silently leave the 2D embedding untrained.
 
     Args:
         tokens (`torch.Tensor` of shape `(batch_size, num_tokens, num_features)`):
-            Tokens of one modality.
-        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
-            True where a token is hidden.
-        ids_visible (`torch.LongTensor` of shape `(batch_size, num_visible)`):
-            Visible tokens of that mask in ascending order, see [`split_tokens`].
+            Tokens of one modality, or their positions.
+        mask (`TokenMask`, *optional*):
+            Hidden tokens; with `None` all tokens are visible.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_visible, num_features)`: Rows of `tokens`.
     """
-    return _TakeVisible.apply(tokens, mask, ids_visible)
+    return tokens if mask is None else _TakeVisible.apply(tokens, mask.is_hidden, mask.ids_visible)
 
 
-def restore_tokens(visible: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+def restore_tokens(visible: Tensor, hidden: Tensor, mask: TokenMask) -> Tensor:
     """Put visible and hidden rows back into token order, the inverse of [`split_tokens`].
 
     Args:
@@ -109,22 +127,22 @@ def restore_tokens(visible: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
             Rows of the visible tokens.
         hidden (`torch.Tensor` of shape `(batch_size, num_hidden, ...)`):
             Rows of the hidden tokens.
-        mask (`torch.BoolTensor` of shape `(batch_size, num_tokens)`):
-            True where a token is hidden.
+        mask (`TokenMask`):
+            Hidden tokens.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_tokens, ...)`: Rows in token order.
     """
     rows = torch.cat([visible, hidden], dim=1)
-    ids_restore = mask.to(torch.uint8).argsort(dim=1, stable=True).argsort(dim=1)
+    ids_restore = mask.order.argsort(dim=1)
     index = ids_restore.reshape(*ids_restore.shape, *[1] * (rows.ndim - 2)).expand(-1, -1, *rows.shape[2:])
     return rows.gather(1, index)
 
 
 def align_noise(noise_2d: Tensor, visible_patches: Tensor) -> Tensor:
-    """Lower the noise of patches that a visible 3D token projects into, so that they stay visible.
+    """Lower the noise of patches that visible 3D tokens project into, so that these patches stay visible.
 
-    The option `mask_alignment="aligned"`; the paper draws both masks on their own.
+    For the option `mask_alignment="aligned"`; the paper draws both masks independently.
 
     Args:
         noise_2d (`torch.Tensor` of shape `(batch_size, num_patches)`):
@@ -141,9 +159,9 @@ def align_noise(noise_2d: Tensor, visible_patches: Tensor) -> Tensor:
 
 
 def correlated_pairs(patches_of_tokens: Tensor, patches: Tensor) -> Tensor:
-    """Tell which 3D and 2D tokens are geometrically correlated.
+    """Find the pairs of 3D and 2D tokens that are geometrically correlated.
 
-    Source: Joint-MAE Sec. 3.3. With one point for each 3D token, its centre, this is the paper's rule.
+    Source: Joint-MAE Sec. 3.3. With one point for each 3D token, its center, this is the paper's rule.
 
     Args:
         patches_of_tokens (`torch.LongTensor` of shape `(batch_size, num_tokens_3d, num_points_of_token)`):
@@ -158,7 +176,7 @@ def correlated_pairs(patches_of_tokens: Tensor, patches: Tensor) -> Tensor:
 
 
 def local_alignment_mask(is_correlated: Tensor, local_2d_to_3d: bool, local_3d_to_2d: bool) -> Tensor:
-    """Pairs of tokens that may attend to each other, 3D tokens first, then 2D.
+    """Return which pairs of tokens may attend to each other, 3D tokens first, then 2D.
 
     Within a modality all tokens attend to all. Across modalities only correlated pairs do, in each direction that is
     local (Table 6). A row always keeps its own modality, so no row is empty. Source: Joint-MAE Sec. 3.3, Fig. 3.
@@ -187,29 +205,3 @@ def local_alignment_mask(is_correlated: Tensor, local_2d_to_3d: bool, local_3d_t
     rows_3d = torch.cat([within_3d, from_3d], dim=2)
     rows_2d = torch.cat([from_2d.transpose(1, 2), within_2d], dim=2)
     return torch.cat([rows_3d, rows_2d], dim=1)
-
-
-def separate_modalities(may_attend: Tensor, is_separate: Tensor, num_tokens_3d: int) -> Tensor:
-    """Take away attention across modalities from some samples, which then learn as downstream, where there is no 2D.
-
-    The option `cross_attention_drop_rate`; the paper's encoder always sees both.
-
-    Args:
-        may_attend (`torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`):
-            See [`local_alignment_mask`]: **True = may attend**.
-        is_separate (`torch.BoolTensor` of shape `(batch_size,)`):
-            True for those samples.
-        num_tokens_3d (`int`):
-            Tokens of 3D, which come first.
-
-    Returns:
-        `torch.BoolTensor` of shape `(batch_size, num_tokens, num_tokens)`: **True = may attend**.
-
-    Example:
-        >>> everything = torch.ones(2, 2, 2, dtype=torch.bool)
-        >>> separate_modalities(everything, torch.tensor([True, False]), 1).int().tolist()
-        [[[1, 0], [0, 1]], [[1, 1], [1, 1]]]
-    """
-    is_3d = torch.arange(may_attend.shape[1], device=may_attend.device) < num_tokens_3d
-    is_within = is_3d[:, None] == is_3d
-    return may_attend & (is_within | ~is_separate[:, None, None])

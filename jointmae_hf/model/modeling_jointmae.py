@@ -16,7 +16,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,23 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring, is_tracing
+from transformers.utils import ModelOutput, TransformersKwargs, auto_docstring
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_jointmae import JointMAEConfig
 from .depth_projection import patch_index, render_colors, render_depth_maps, rotate_views, sample_views
 from .farthest_point_sampling import farthest_point_sample
+from .input_checks import (
+    check_category_labels,
+    check_class_labels,
+    check_encoder_inputs,
+    check_part_labels,
+    check_points,
+    check_random_arguments,
+)
 from .losses import (
+    Reconstruction,
     ReconstructionTargets,
     cross_reconstruction_loss,
     patchify,
@@ -45,14 +54,12 @@ from .losses import (
     unpatchify,
 )
 from .masking import (
+    TokenMask,
     align_noise,
     correlated_pairs,
     local_alignment_mask,
-    num_hidden_tokens,
     random_mask,
     restore_tokens,
-    separate_modalities,
-    split_tokens,
     take_visible,
 )
 from .point_ops import (
@@ -63,7 +70,7 @@ from .point_ops import (
     k_nearest_neighbors,
     nearest_center_is_visible,
 )
-from .remote_code import AUTO_MAPS, build_auto_map, code_is_saved
+from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
 @auto_docstring(
@@ -75,17 +82,21 @@ from .remote_code import AUTO_MAPS, build_auto_map, code_is_saved
 class JointMAEModelOutput(ModelOutput):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
-        Normalised tokens that were encoded, 3D first, then 2D; without the hidden ones if `noise_3d` was given.
+        Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
     pooler_output (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
-        Sum of the mean and the maximum of the normalised 3D tokens; `None` without `points`.
+        Sum of the mean and the maximum of the normalized 3D tokens; `None` without `points`.
     centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
-        Centres of all 3D tokens, in the coordinates of `points`.
+        Centers of all 3D tokens, in the coordinates of `points`.
     mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
-        True where a 3D token was hidden; `None` if none was.
+        True where a 3D token was hidden; `None` without `noise_3d`.
     mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
-        True where a 2D token was hidden; `None` if none was.
+        True where a 2D token was hidden; `None` without `noise_2d`.
     feature_maps (`tuple[torch.FloatTensor]`):
         Outputs of the blocks `config.out_indices`, each `(batch_size, num_tokens, hidden_size)`, before the norm.
+    token_mask_3d (`TokenMask`):
+        `mask_3d` with the indices of the visible and hidden tokens.
+    token_mask_2d (`TokenMask`):
+        `mask_2d` with the indices of the visible and hidden tokens.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -94,13 +105,15 @@ class JointMAEModelOutput(ModelOutput):
     mask_3d: torch.BoolTensor | None = None
     mask_2d: torch.BoolTensor | None = None
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
+    token_mask_3d: TokenMask | None = None
+    token_mask_2d: TokenMask | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
 @auto_docstring(
     custom_intro="""
-    Class for outputs of [`JointMAEForPreTraining`]: the losses of Eq. 5 to 7 and all that Fig. 5 shows.
+    Class for outputs of [`JointMAEForPreTraining`]: the losses of Eq. 5 to 7 and everything that Fig. 5 shows.
     """
 )
 @dataclass
@@ -115,22 +128,22 @@ class JointMAEForPreTrainingOutput(ModelOutput):
     loss_3d_2d (`torch.FloatTensor` of shape `()`):
         Cross-reconstruction loss (Eq. 6); `None` for the 3D-only model or with weight 0.
     reconstructed_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
-        The cloud put together from the given points of visible tokens and the predicted ones of hidden tokens, group
-        after group in token order, in the coordinates of `points`.
+        The cloud made of the given points of visible tokens and the predicted points of hidden tokens, group by group
+        in token order, in the coordinates of `points`.
     reconstructed_pixels (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
-        The depth map put together from given and predicted patches.
+        The depth map made of given and predicted patches.
     depth_map (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`):
         Input depth map I (Eq. 1).
     view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`):
         World-to-camera pose of I.
     centers (`torch.FloatTensor` of shape `(batch_size, num_groups, 3)`):
-        Centres of the 3D tokens, in the coordinates of `points`.
+        Centers of the 3D tokens, in the coordinates of `points`.
     mask_3d (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
         True where a 3D token was hidden from the encoder.
     mask_2d (`torch.BoolTensor` of shape `(batch_size, num_patches)`):
         True where a 2D token was hidden from the encoder.
     target_points (`torch.FloatTensor` of shape `(batch_size, num_groups * target_group_size, 3)`):
-        The same groups, all of them given: what a perfect reconstruction looks like.
+        The same groups with all points given: a perfect reconstruction.
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_visible_tokens, hidden_size)`):
         Encoded visible tokens, 3D first, then 2D.
     """
@@ -153,7 +166,7 @@ class JointMAEForPreTrainingOutput(ModelOutput):
 
 
 def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`, a table made when needed: buffers do not survive meta."""
+    """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`. Not a buffer: buffers do not survive the meta device."""
     frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
     angles = torch.arange(grid_size, device=device, dtype=torch.float32)[:, None] * (1e4**-frequencies)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid_size, width / 2)
@@ -163,20 +176,20 @@ def sincos_position_embedding(grid_size: int, width: int, device: torch.device, 
 
 
 def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
-    """Rates that grow in equal steps from 0 to `config.drop_path_rate`, as Point-MAE's."""
+    """Rates that increase in equal steps from 0 to `config.drop_path_rate`, as in Point-MAE."""
     return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
 
 
 class JointMAEUnitScaleLinear(nn.Linear):
-    """Linear layer whose outputs start at the scale of its inputs, for positions of centres and features of groups.
+    """Linear layer whose outputs start at the scale of its inputs, for positions of centers and features of groups.
 
-    With `initializer_range`, as peers have it, positions of 3D tokens are lost beside everything else, and the encoder
-    collapses in the first hundreds of steps (`docs/training.md`).
+    With `initializer_range`, as in similar models, positions of 3D tokens are too small next to everything else, and
+    the encoder collapses within the first few hundred steps (`docs/training.md`).
     """
 
 
 class JointMAEMiniPointNet(nn.Module):
-    """Mini-PointNet: one feature from the features of a group, whatever their order (Sec. 3.1, Point-MAE)."""
+    """Mini-PointNet: one feature for each group, independent of the order of its points (Sec. 3.1, Point-MAE)."""
 
     def __init__(self, in_size: int, point_size: int, local_size: int, group_size: int, out_size: int):
         super().__init__()
@@ -204,41 +217,46 @@ class JointMAEPointEmbeddings(nn.Module):
         super().__init__()
         self.config = config
         sizes = config.embedding_sizes_3d
+        # `first_layer` is the path of the layer that `get_input_embeddings` returns.
         # CODEPATH: Table 7, "3D" without the hierarchical module: the tokenizer of Point-MAE.
         if config.embedding_3d == "flat":
+            self.first_layer = "coarse_grouping.fc1"
             self.coarse_grouping = JointMAEMiniPointNet(3, *sizes, config.hidden_size)
         else:
             # Paper: "transforming the raw points via a linear projection layer". Points enter relative to their
-            # centre; the projection commutes with that, and its bias would cancel, so it has none.
+            # center; the projection commutes with that, and its bias would cancel, so it has none.
+            self.first_layer = "projection"
             self.projection = nn.Linear(3, sizes[0], bias=False)
             self.fine_grouping = JointMAEMiniPointNet(sizes[0], sizes[0], sizes[0], sizes[1], sizes[1])
             width = config.hidden_size
             self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
 
-    def forward(
-        self, points: Tensor, fine_centers: Tensor, mask: Tensor | None = None, ids_visible: Tensor | None = None
-    ) -> Tensor:
-        """Embed all tokens, or those of `ids_visible`; with a `mask` from points of visible tokens alone."""
+    def forward(self, points: Tensor, fine_centers: Tensor, mask: TokenMask | None = None) -> Tensor:
+        """Embed all tokens; with a `mask` only the visible ones, from points that belong to them."""
         all_centers = fine_centers[:, : self.config.num_groups[-1]]
-        is_valid = None if mask is None else nearest_center_is_visible(points, all_centers, mask)
-        centers = all_centers if ids_visible is None else gather_points(all_centers, ids_visible)
+        centers = take_visible(all_centers, mask)
+        is_valid = self._belongs_to_visible_center(points, all_centers, mask)
         group_size = self.config.group_size
         # CODEPATH: Table 7, "3D" without the hierarchical module.
         if self.config.embedding_3d == "flat":
             groups = group_points(points, centers, group_size[0], is_valid)
             return self.coarse_grouping(groups.to(self.coarse_grouping.fc1.weight.dtype))
 
-        # The neighbours of a coarse centre are fine centres. Each of its slots embeds its own group of raw points:
-        # with all tokens wanted, every fine centre once instead.
-        fine_is_valid = None if mask is None else nearest_center_is_visible(fine_centers, all_centers, mask)
-        neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], fine_is_valid)
-        if ids_visible is not None:
+        # The neighbors of a coarse center are fine centers. Without a mask each fine center is embedded once; with one,
+        # each neighbor of a visible coarse center embeds its own group of raw points.
+        is_valid_center = self._belongs_to_visible_center(fine_centers, all_centers, mask)
+        neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], is_valid_center)
+        if mask is not None:
             fine_centers = gather_points(fine_centers, neighbors).flatten(1, 2)
             slots = torch.arange(fine_centers.shape[1], device=points.device)
             neighbors = slots.reshape(1, -1, group_size[1]).expand(points.shape[0], -1, -1)
         groups = group_points(points, fine_centers, group_size[0], is_valid)
         fine_features = self.fine_grouping(self.projection(groups.to(self.projection.weight.dtype)))
         return self.coarse_grouping(gather_points(fine_features, neighbors))
+
+    def _belongs_to_visible_center(self, points: Tensor, centers: Tensor, mask: TokenMask | None) -> Tensor | None:
+        """Points that visible tokens are made of; `None`, all of them, when no token is hidden."""
+        return None if mask is None else nearest_center_is_visible(points, centers, mask.is_hidden)
 
 
 class JointMAEConvBlock(nn.Module):
@@ -261,7 +279,7 @@ class JointMAEImageEmbeddings(nn.Module):
     def __init__(self, config: JointMAEConfig):
         super().__init__()
         self.config = config
-        # CODEPATH: Table 7, "2D" without the hierarchical module: patches of the size of a token, as MAE.
+        # CODEPATH: Table 7, "2D" without the hierarchical module: patches of the size of a token, as in MAE.
         if config.embedding_2d == "flat":
             size = config.token_patch_size
             self.projection = nn.Conv2d(config.num_channels, config.hidden_size, kernel_size=size, stride=size)
@@ -272,8 +290,8 @@ class JointMAEImageEmbeddings(nn.Module):
             self.fine_block = JointMAEConvBlock(sizes[0], sizes[1], eps)
             self.coarse_block = JointMAEConvBlock(sizes[1], config.hidden_size, eps)
 
-    def forward(self, pixel_values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embed all tokens; with a `mask` no pixel of a hidden token reaches a visible one."""
+    def forward(self, pixel_values: Tensor, mask: TokenMask | None = None) -> Tensor:
+        """Embed all tokens; with a `mask` and `neighborhood="visible"` no hidden pixel reaches a visible token."""
         features = self.projection(pixel_values.to(self.projection.weight.dtype))
         # CODEPATH: Table 7, "2D" without the hierarchical module.
         if self.config.embedding_2d == "hierarchical":
@@ -281,18 +299,19 @@ class JointMAEImageEmbeddings(nn.Module):
             features = self.coarse_block(self._hide(features, mask))
         return features.flatten(2).transpose(1, 2)
 
-    def _hide(self, features: Tensor, mask: Tensor | None) -> Tensor:
+    def _hide(self, features: Tensor, mask: TokenMask | None) -> Tensor:
         """Set features of hidden tokens to zero before a convolution, ConvMAE's masked convolution."""
-        if mask is None:
+        # CODEPATH: recipe `best` keeps hidden pixels out of visible tokens; recipe `paper` is as published.
+        if mask is None or self.config.neighborhood == "all":
             return features
         num_rows = self.config.image_size // self.config.token_patch_size
-        keep = (~mask).to(features.dtype).reshape(-1, 1, num_rows, num_rows)
+        keep = (~mask.is_hidden).to(features.dtype).reshape(-1, 1, num_rows, num_rows)
         repeats = features.shape[-1] // num_rows
         return features * keep.repeat_interleave(repeats, dim=2).repeat_interleave(repeats, dim=3)
 
 
 class JointMAEPointPositionEmbeddings(nn.Module):
-    """Position of a 3D token from the coordinates of its centre (Point-MAE)."""
+    """Position of a 3D token from the coordinates of its center (Point-MAE)."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -394,7 +413,7 @@ class JointMAEAttention(nn.Module):
 
 
 def _backends_that_mask_correctly(attention_mask: Any) -> contextlib.AbstractContextManager:
-    """On CUDA keep masked attention off cuDNN, whose gradients can be NaN there (pytorch issue 196678)."""
+    """Keep masked attention on CUDA away from cuDNN, whose gradients can be NaN (pytorch issue 196678)."""
     if isinstance(attention_mask, Tensor) and attention_mask.is_cuda:
         return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
     return contextlib.nullcontext()
@@ -412,7 +431,7 @@ class JointMAEMLP(nn.Module):
 
 
 class JointMAEDropPath(nn.Module):
-    """Stochastic depth: leave a residual branch out for a share of the samples (Huang et al., 2016)."""
+    """Stochastic depth: skip a residual branch for a share of the samples (Huang et al., 2016)."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -430,7 +449,7 @@ class JointMAEDropPath(nn.Module):
 
 
 class JointMAELayer(GradientCheckpointingLayer):
-    """Pre-norm transformer block; positions are added to its input, as in every block of Point-MAE."""
+    """Pre-norm transformer block that adds positions to its input, as every block of Point-MAE does."""
 
     def __init__(self, config: JointMAEConfig, rate: float):
         super().__init__()
@@ -449,12 +468,17 @@ class JointMAELayer(GradientCheckpointingLayer):
         key_value_states: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Tensor:
-        # Paper: silent on positions; re-added before every block as in Point-MAE, for both modalities alike.
+        # Paper: silent on positions; added again before every block as in Point-MAE, for both modalities.
         hidden_states = hidden_states + position_embeddings
         attended, _ = self.attention(self.layernorm_before(hidden_states), attention_mask, key_value_states, **kwargs)
         hidden_states = hidden_states + self.drop_path(self.dropout(attended))
         transformed = self.mlp(self.layernorm_after(hidden_states))
         return hidden_states + self.drop_path(self.dropout(transformed))
+
+
+def _append_mask_tokens(encoded: Tensor, mask_token: Tensor, mask: TokenMask) -> Tensor:
+    """Tokens of one modality, visible first: encoded where visible, the mask token where hidden (Sec. 3.2)."""
+    return torch.cat([encoded, mask_token.expand(*mask.ids_hidden.shape, -1)], dim=1)
 
 
 class JointMAEDecoder(nn.Module):
@@ -478,42 +502,44 @@ class JointMAEDecoder(nn.Module):
             self.layernorm_2d = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(
-        self, encoded: Tensor, centers: Tensor, mask_3d: Tensor, mask_2d: Tensor | None
+        self, encoded: Tensor, centers: Tensor, mask_3d: TokenMask, mask_2d: TokenMask | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Decode the hidden tokens of both modalities; of the 3D ones all if the loss is on the whole cloud."""
-        num_hidden_3d = num_hidden_tokens(mask_3d.shape[1], self.config.mask_ratio)
-        num_visible_3d = mask_3d.shape[1] - num_hidden_3d
+        """Decode the hidden tokens of both modalities, or all 3D tokens when the loss is on the whole cloud."""
+        num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
         encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
-        order_3d = torch.cat(split_tokens(mask_3d, num_hidden_3d), dim=1)
-        positions_3d = self.position_embeddings_3d(gather_points(centers, order_3d))
-        tokens = [encoded_3d, self.mask_token_3d.expand(encoded.shape[0], num_hidden_3d, -1)]
-        positions = [positions_3d]
+        tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
+        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order))]
+        # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is not None:
-            num_hidden_2d = mask_2d.shape[1] - encoded_2d.shape[1]
-            order_2d = torch.cat(split_tokens(mask_2d, num_hidden_2d), dim=1)
-            tokens += [encoded_2d, self.mask_token_2d.expand(encoded.shape[0], num_hidden_2d, -1)]
-            tokens_2d = torch.cat(tokens[2:], dim=1)
-            positions_2d = gather_points(self.position_embeddings_2d(tokens_2d), order_2d)
-            positions.append(positions_2d)
+            tokens.append(_append_mask_tokens(encoded_2d, self.mask_token_2d, mask_2d))
+            positions.append(gather_points(self.position_embeddings_2d(tokens[1]), mask_2d.order))
 
         hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
         for layer in self.layers:  # Eq. 3
             hidden_states = layer(hidden_states, position_embeddings)
 
         # Eq. 4. Paper: keys and values are the encoded tokens; queries carry positions, keys do not.
-        # Cross-attention treats each query on its own, so queries of visible tokens can be left out.
-        # CODEPATH: the letter of Eq. 5 reconstructs the points of all 3D tokens.
+        # Cross-attention treats each query independently, so queries of visible tokens can be left out.
+        # CODEPATH: Eq. 5 as published reconstructs the points of all 3D tokens.
         first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
-        decoded_3d, positions_3d = hidden_states[:, first_3d : mask_3d.shape[1]], positions_3d[:, first_3d:]
+        decoded_3d = hidden_states[:, first_3d:num_tokens_3d]
         for layer in self.layers_3d:
-            decoded_3d = layer(decoded_3d, positions_3d, None, encoded_3d)
+            decoded_3d = layer(decoded_3d, positions[0][:, first_3d:], None, encoded_3d)
         decoded_3d = self.layernorm_3d(decoded_3d)
+        # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is None:
             return decoded_3d, None
-        decoded_2d, positions_2d = hidden_states[:, -num_hidden_2d:], positions_2d[:, -num_hidden_2d:]
+        num_visible_2d = encoded_2d.shape[1]
+        decoded_2d = hidden_states[:, num_tokens_3d + num_visible_2d :]
         for layer in self.layers_2d:
-            decoded_2d = layer(decoded_2d, positions_2d, None, encoded_2d)
+            decoded_2d = layer(decoded_2d, positions[1][:, num_visible_2d:], None, encoded_2d)
         return decoded_3d, self.layernorm_2d(decoded_2d)
+
+
+LEARNED_TOKENS = frozenset(
+    {"class_position", "class_token", "mask_token_2d", "mask_token_3d", "modality_token_2d", "modality_token_3d"}
+)
+"""Parameters of the models themselves, rather than of their layers."""
 
 
 @auto_docstring
@@ -525,12 +551,12 @@ class JointMAEPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["JointMAEPointEmbeddings", "JointMAEImageEmbeddings", "JointMAELayer", "JointMAEDecoder"]
     _supports_sdpa = True
-    _supports_flash_attn = False  # it takes no mask of pairs: local-aligned attention would silently become global
+    _supports_flash_attn = False  # takes no mask of pairs: local-aligned attention would silently become global
     _supports_flex_attn = False  # no backward on CPU, and slower than SDPA on 65 tokens
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": JointMAELayer, "attentions": JointMAEAttention}
-    # A pre-training checkpoint loads into every model; what the others leave out is meant to be left out.
+    # A pre-training checkpoint loads into every model, which may silently ignore the parts that it does not have.
     _keys_to_ignore_on_load_unexpected = [
         r"embeddings_2d\.",
         r"modality_token_2d",
@@ -543,39 +569,58 @@ class JointMAEPreTrainedModel(PreTrainedModel):
         """Initialize the weights"""
         super()._init_weights(module)
         std = self.config.initializer_range
-        if isinstance(module, JointMAEPatchPositionEmbeddings) and hasattr(module, "weight"):
-            init.trunc_normal_(module.weight, std=std)
         if isinstance(module, JointMAEUnitScaleLinear):
             init.normal_(module.weight, std=module.in_features**-0.5)
-        tokens = ("mask_token_3d", "mask_token_2d", "modality_token_3d", "modality_token_2d")
-        for name in (*tokens, "class_token", "class_position"):
-            if name in module._parameters:
-                init.trunc_normal_(module._parameters[name], std=std)
+        is_position_table = isinstance(module, JointMAEPatchPositionEmbeddings)
+        for name, parameter in module.named_parameters(recurse=False):
+            if is_position_table or name in LEARNED_TOKENS:
+                init.trunc_normal_(parameter, std=std)
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
-        """Upload as transformers does, with the code beside the weights, for those without this package."""
+        """Upload the weights together with the code, for users without this package."""
         architecture = type(self).__name__
-        if architecture not in AUTO_MAPS:  # a subclass: its author knows what belongs to it
+        if architecture not in AUTO_MAPS:  # a subclass: its author knows which code it needs
             return super().push_to_hub(*args, **kwargs)
         self.config.auto_map = build_auto_map(architecture)
         own_auto_class = list(AUTO_MAPS[architecture])[-1]
-        with code_is_saved({type(self.config): "AutoConfig", type(self): own_auto_class}):
+        with saving_code({type(self.config): "AutoConfig", type(self): own_auto_class}):
             return super().push_to_hub(*args, **kwargs)
+
+
+class JointMAEEmbeddedTokens(NamedTuple):
+    """Visible tokens of one modality, the input of the encoder; all fields are `None` without that modality."""
+
+    tokens: Tensor | None = None  # (batch_size, num_visible, hidden_size)
+    positions: Tensor | None = None  # (batch_size, num_visible, hidden_size)
+    mask: TokenMask | None = None  # None when no token is hidden
+    points: Tensor | None = None  # 3D only, (batch_size, num_points, 3)
+    centers: Tensor | None = None  # 3D only, of all tokens, (batch_size, num_groups, 3)
+    visible_centers: Tensor | None = None  # 3D only, (batch_size, num_visible, 3)
+    patches: Tensor | None = None  # 2D only, patch indices (batch_size, num_visible)
+
+    @property
+    def is_hidden(self) -> Tensor | None:
+        return None if self.mask is None else self.mask.is_hidden
+
+
+def _draw_mask(noise: Tensor | None, mask_ratio: float) -> TokenMask | None:
+    """Hide tokens in pre-training; downstream there is no noise and all tokens are visible."""
+    return None if noise is None else random_mask(noise, mask_ratio)
 
 
 @auto_docstring(
     custom_intro="""
-    The joint encoder of Joint-MAE with its 2D and 3D embeddings. From points alone it is the 3D encoder that the paper
-    uses downstream; with a depth map and its view it encodes both modalities with local-aligned attention.
+    The joint encoder of Joint-MAE with its 2D and 3D embeddings. Given only points it is the 3D encoder that the paper
+    uses downstream; given a depth map and its view too, it encodes both modalities with local-aligned attention.
     """
 )
 class JointMAEModel(JointMAEPreTrainedModel):
     def __init__(self, config: JointMAEConfig, add_2d_branch: bool = True, add_class_token: bool = False):
         r"""
         add_2d_branch (`bool`, *optional*, defaults to `True`):
-            Whether to build the 2D embedding. The heads do without.
+            Whether to build the 2D embedding. The heads do not need it.
         add_class_token (`bool`, *optional*, defaults to `False`):
-            Whether to encode a learned token behind the others, as Point-MAE does in fine-tuning.
+            Whether to append a learned token to the others, as Point-MAE does in fine-tuning.
         """
         super().__init__(config)
         self.embeddings_3d = JointMAEPointEmbeddings(config)
@@ -600,16 +645,10 @@ class JointMAEModel(JointMAEPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        # CODEPATH: the flat tokenizer has no projection before its mini-PointNet (Table 7).
-        is_flat = self.config.embedding_3d == "flat"
-        return self.embeddings_3d.coarse_grouping.fc1 if is_flat else self.embeddings_3d.projection
+        return self.embeddings_3d.get_submodule(self.embeddings_3d.first_layer)
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        # CODEPATH: the flat tokenizer has no projection before its mini-PointNet (Table 7).
-        if self.config.embedding_3d == "flat":
-            self.embeddings_3d.coarse_grouping.fc1 = value
-        else:
-            self.embeddings_3d.projection = value
+        self.embeddings_3d.set_submodule(self.embeddings_3d.first_layer, value)
 
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
@@ -621,19 +660,22 @@ class JointMAEModel(JointMAEPreTrainedModel):
         view: Tensor | None = None,
         noise_3d: Tensor | None = None,
         noise_2d: Tensor | None = None,
+        check_inputs: bool = True,
         **kwargs: Unpack[TransformersKwargs],
     ) -> JointMAEModelOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`, *optional*):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         pixel_values (`torch.FloatTensor` of shape `(batch_size, 1, image_size, image_size)`, *optional*):
-            Depth maps as [`JointMAEForPreTraining.project`] renders them.
+            Depth maps, as rendered by [`JointMAEForPreTraining.project`].
         view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
-            World-to-camera poses of the depth maps; required with both modalities.
+            World-to-camera poses of the depth maps; required if both modalities are given.
         noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
-            Random numbers that hide the 3D tokens with the largest ones; without it none is hidden.
+            Random numbers; the 3D tokens with the largest ones are hidden. By default no token is hidden.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
+        check_inputs (`bool`, *optional*, defaults to `True`):
+            Whether to check the inputs. [`JointMAEForPreTraining`] has checked them already and passes `False`.
 
         Example:
 
@@ -647,101 +689,94 @@ class JointMAEModel(JointMAEPreTrainedModel):
         (torch.Size([2, 64, 192]), torch.Size([2, 192]))
 
         ```"""
-        self._check_inputs(points, pixel_values, view, noise_3d, noise_2d)
-        tokens, positions = [], []
-        centers = mask_3d = mask_2d = visible_centers = patches = None
-        if points is not None:
-            points = points.to(torch.promote_types(points.dtype, torch.float32))
-            tokens_3d, centers, visible_centers, mask_3d = self._embed_3d(points, noise_3d)
-            tokens.append(tokens_3d)
-            positions.append(self.position_embeddings_3d(visible_centers))
-        is_separate = self._separate_samples(noise_2d)
-        if pixel_values is not None:
-            # CODEPATH: option of ours, patches of visible centres stay visible.
-            if self.config.mask_alignment == "aligned" and noise_2d is not None and points is not None:
-                noise_2d = align_noise(noise_2d, self._patches_of_tokens(points, visible_centers, view)[:, :, 0])
-            tokens_2d, positions_2d, patches, mask_2d = self._embed_2d(pixel_values, noise_2d)
-            tokens.append(tokens_2d)
-            positions.append(positions_2d)
-
-        hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
-        attention_mask = None
-        if points is not None and pixel_values is not None:
-            attention_mask = self._local_attention_mask(
-                hidden_states, points, visible_centers, patches, view, is_separate
-            )
-        # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
-        if self.has_class_token:
-            class_token = self.class_token.expand(hidden_states.shape[0], -1, -1)
-            hidden_states = torch.cat([hidden_states, class_token], dim=1)
-            class_position = self.class_position.expand(hidden_states.shape[0], -1, -1)
-            position_embeddings = torch.cat([position_embeddings, class_position], dim=1)
-
-        feature_maps = ()
-        for block, layer in enumerate(self.layers, start=1):
-            hidden_states = layer(hidden_states, position_embeddings, attention_mask, **kwargs)
-            if block in self.config.out_indices:  # CODEPATH: read by the segmentation head.
-                feature_maps += (hidden_states,)
-        sequence_output = self.layernorm(hidden_states)
-        pooled_output = None
-        if points is not None:
-            encoded_3d = sequence_output[:, : visible_centers.shape[1]]
-            pooled_output = encoded_3d.mean(dim=1) + encoded_3d.amax(dim=1)
+        if check_inputs:
+            check_encoder_inputs(self.config, self.has_2d_branch, points, pixel_values, view, noise_3d, noise_2d)
+        # Embed both modalities and hide tokens of each (Sec. 3.1).
+        embedded_3d = self._embed_3d(points, noise_3d)
+        embedded_2d = self._embed_2d(pixel_values, noise_2d, embedded_3d, view)
+        # Encode the visible tokens jointly, with local-aligned attention (Sec. 3.2, 3.3).
+        hidden_states, position_embeddings = self._join_modalities(embedded_3d, embedded_2d)
+        attention_mask = self._local_attention_mask(hidden_states, embedded_3d, embedded_2d, view)
+        hidden_states, position_embeddings = self._append_class_token(hidden_states, position_embeddings)
+        hidden_states, feature_maps = self._run_layers(hidden_states, position_embeddings, attention_mask, **kwargs)
+        last_hidden_state = self.layernorm(hidden_states)
 
         return JointMAEModelOutput(
-            last_hidden_state=sequence_output,
-            pooler_output=pooled_output,
-            centers=centers,
-            mask_3d=mask_3d,
-            mask_2d=mask_2d,
+            last_hidden_state=last_hidden_state,
+            pooler_output=self._pool(last_hidden_state, embedded_3d),
+            centers=embedded_3d.centers,
+            mask_3d=embedded_3d.is_hidden,
+            mask_2d=embedded_2d.is_hidden,
             feature_maps=feature_maps,
+            token_mask_3d=embedded_3d.mask,
+            token_mask_2d=embedded_2d.mask,
         )
 
-    def _embed_3d(self, points: Tensor, noise_3d: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Tokens and centres of the visible tokens, centres of all, and the mask (Sec. 3.1)."""
-        start_index = self._fps_start_index(points, noise_3d)
-        indices = farthest_point_sample(points, self.config.num_groups[0], start_index)
+    def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbeddedTokens:
+        """Embed the visible 3D tokens (Sec. 3.1)."""
+        if points is None:
+            return JointMAEEmbeddedTokens()
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        indices = farthest_point_sample(points, self.config.num_groups[0], self._fps_start_index(points, noise_3d))
         fine_centers = gather_points(points, indices)
         centers = fine_centers[:, : self.config.num_groups[-1]]
-        if noise_3d is None:
-            return self.embeddings_3d(points, fine_centers) + self.modality_token_3d, centers, centers, None
-        mask = random_mask(noise_3d, self.config.mask_ratio)
-        ids_visible, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio))
-        # Paper: embeds all tokens, then hides some, so that visible ones show what the hidden ones have to reconstruct.
-        # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` follows the letter.
+        mask = _draw_mask(noise_3d, self.config.mask_ratio)
+        # Paper: embeds all tokens, then hides some, so that visible ones show parts of what has to be reconstructed.
+        # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` is as published.
         if self.config.neighborhood == "visible":
-            tokens = self.embeddings_3d(points, fine_centers, mask, ids_visible)
+            tokens = self.embeddings_3d(points, fine_centers, mask)
         else:
-            tokens = take_visible(self.embeddings_3d(points, fine_centers), mask, ids_visible)
-        return tokens + self.modality_token_3d, centers, gather_points(centers, ids_visible), mask
+            tokens = take_visible(self.embeddings_3d(points, fine_centers), mask)
+        visible_centers = take_visible(centers, mask)
+        positions = self.position_embeddings_3d(visible_centers)
+        tokens = tokens + self.modality_token_3d
+        return JointMAEEmbeddedTokens(tokens, positions, mask, points, centers, visible_centers)
 
-    def _embed_2d(self, pixel_values: Tensor, noise_2d: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Tokens, positions and patch indices of the visible tokens, and the mask (Sec. 3.1)."""
-        mask = None if noise_2d is None else random_mask(noise_2d, self.config.mask_ratio_2d)
-        # CODEPATH: recipe `best` keeps hidden pixels out of visible tokens; recipe `paper` follows the letter.
-        tokens = self.embeddings_2d(pixel_values, mask if self.config.neighborhood == "visible" else None)
-        positions = self.position_embeddings_2d(tokens)
+    def _embed_2d(
+        self,
+        pixel_values: Tensor | None,
+        noise_2d: Tensor | None,
+        embedded_3d: JointMAEEmbeddedTokens,
+        view: Tensor | None,
+    ) -> JointMAEEmbeddedTokens:
+        """Embed the visible 2D tokens (Sec. 3.1)."""
+        if pixel_values is None:
+            return JointMAEEmbeddedTokens()
+        # CODEPATH: option of ours, patches of visible centers stay visible.
+        if self.config.mask_alignment == "aligned" and noise_2d is not None and embedded_3d.tokens is not None:
+            noise_2d = align_noise(noise_2d, self._patches_of_tokens(embedded_3d, view)[:, :, 0])
+        mask = _draw_mask(noise_2d, self.config.mask_ratio_2d)
+        tokens = self.embeddings_2d(pixel_values, mask)
+        positions = take_visible(self.position_embeddings_2d(tokens), mask)
         patches = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
-        if mask is not None:
-            patches, _ = split_tokens(mask, num_hidden_tokens(mask.shape[1], self.config.mask_ratio_2d))
-            tokens, positions = take_visible(tokens, mask, patches), gather_points(positions, patches)
-        return tokens + self.modality_token_2d, positions, patches, mask
+        patches = patches if mask is None else mask.ids_visible
+        tokens = take_visible(tokens, mask) + self.modality_token_2d
+        return JointMAEEmbeddedTokens(tokens, positions, mask, patches=patches)
 
     def _fps_start_index(self, points: Tensor, noise_3d: Tensor | None) -> Tensor | None:
-        """First pick of farthest point sampling, None for the point farthest from the centroid."""
+        """First pick of farthest point sampling; `None` for the point farthest from the centroid."""
         # CODEPATH: Point-MAE's checkpoints were trained with the first point.
         if self.config.fps_start == "first":
             return torch.zeros(points.shape[0], dtype=torch.long, device=points.device)
-        # CODEPATH: augmentation of recipes that ask for it, in pre-training alone.
+        # CODEPATH: augmentation of recipes that ask for it, in pre-training only.
         if self.config.fps_start == "random" and self.training and noise_3d is not None:
-            # Paper: silent on the first centre.
-            # A sum does not depend on the order of its terms, so the start is independent of the mask.
+            # Paper: silent on the first center. A sum does not depend on the order of its terms, so the start is
+            # independent of the mask.
             fraction = noise_3d.to(torch.float64).sum(dim=1).frac().abs()
             return (fraction * points.shape[1]).to(torch.long).clamp(max=points.shape[1] - 1)
         return None
 
-    def _patches_of_tokens(self, points: Tensor, centers: Tensor, view: Tensor) -> Tensor:
-        """Patches `(batch_size, num_tokens, num_points_of_token)` that tokens are projected into (Sec. 3.3)."""
+    def _join_modalities(
+        self, embedded_3d: JointMAEEmbeddedTokens, embedded_2d: JointMAEEmbeddedTokens
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens and positions of the modalities that are given, 3D first."""
+        given = [embedded for embedded in (embedded_3d, embedded_2d) if embedded.tokens is not None]
+        tokens = torch.cat([embedded.tokens for embedded in given], dim=1)
+        return tokens, torch.cat([embedded.positions for embedded in given], dim=1)
+
+    def _patches_of_tokens(self, embedded_3d: JointMAEEmbeddedTokens, view: Tensor) -> Tensor:
+        """Patches `(batch_size, num_visible, num_points_of_token)` that visible 3D tokens project into (Sec. 3.3)."""
+        points, centers = embedded_3d.points, embedded_3d.visible_centers
         center, radius = bounding_sphere(points)
         # CODEPATH: option of ours, a token is correlated through any of its points.
         if self.config.correlation == "group":
@@ -753,32 +788,20 @@ class JointMAEModel(JointMAEPreTrainedModel):
         indices = patch_index(flat, view.to(flat.dtype), self.config.focal_length, image_size, patch_size)
         return indices.reshape(groups.shape[:3])
 
-    def _separate_samples(self, noise_2d: Tensor | None) -> Tensor | None:
-        """Samples `(batch_size,)` without attention across modalities, None where the rule of Sec. 3.3 holds for all."""
-        # CODEPATH: option of ours, in pre-training alone.
-        if self.config.cross_attention_drop_rate == 0 or not self.training or noise_2d is None:
-            return None
-        # A sum does not depend on the order of its terms, so the choice is independent of the mask.
-        return noise_2d.to(torch.float64).sum(dim=1).frac().abs() < self.config.cross_attention_drop_rate
-
     def _local_attention_mask(
         self,
         hidden_states: Tensor,
-        points: Tensor,
-        centers: Tensor,
-        patches: Tensor,
-        view: Tensor,
-        is_separate: Tensor | None,
+        embedded_3d: JointMAEEmbeddedTokens,
+        embedded_2d: JointMAEEmbeddedTokens,
+        view: Tensor | None,
     ) -> Tensor | None:
         """Mask of local-aligned attention (Sec. 3.3), built once for all blocks."""
         # CODEPATH: Table 6, first row, attends globally.
-        if is_separate is None and not (self.config.local_2d_to_3d or self.config.local_3d_to_2d):
+        is_local = self.config.local_2d_to_3d or self.config.local_3d_to_2d
+        if embedded_3d.tokens is None or embedded_2d.tokens is None or not is_local:
             return None
-        is_correlated = correlated_pairs(self._patches_of_tokens(points, centers, view), patches)
+        is_correlated = correlated_pairs(self._patches_of_tokens(embedded_3d, view), embedded_2d.patches)
         may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
-        # CODEPATH: option of ours, some samples learn as downstream, without the other modality.
-        if is_separate is not None:
-            may_attend = separate_modalities(may_attend, is_separate, centers.shape[1])
 
         def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             return may_attend[batch_idx, q_idx, kv_idx]
@@ -790,84 +813,44 @@ class JointMAEModel(JointMAEPreTrainedModel):
             and_mask_function=and_mask_function,
         )
 
-    def _check_inputs(
-        self,
-        points: Tensor | None,
-        pixel_values: Tensor | None,
-        view: Tensor | None,
-        noise_3d: Tensor | None,
-        noise_2d: Tensor | None,
-    ) -> None:
-        """Raise for inputs that do not fit, before any work."""
-        if points is None and pixel_values is None:
-            raise ValueError("`points` or `pixel_values` must be given, got neither.")
-        if points is not None:
-            check_points(points, self.config.num_groups[0])
-        batch_size = pixel_values.shape[0] if points is None else points.shape[0]
-        check_random_arguments(self.config, batch_size, view, noise_3d, noise_2d)
-        if pixel_values is None:
-            return
-        if not self.has_2d_branch:
-            raise ValueError("`pixel_values` must be None for a model without 2D branch, got a tensor.")
-        check_shape("pixel_values", pixel_values, (batch_size, 1, self.config.image_size, self.config.image_size))
-        if points is not None and view is None:
-            raise ValueError("`view` must be given with `points` and `pixel_values`, got None.")
+    def _append_class_token(self, hidden_states: Tensor, position_embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the class token and its position to those of a model that has one."""
+        # CODEPATH: Point-MAE fine-tunes with a class token, the paper without.
+        if not self.has_class_token:
+            return hidden_states, position_embeddings
+        class_token = self.class_token.expand(hidden_states.shape[0], -1, -1)
+        class_position = self.class_position.expand(hidden_states.shape[0], -1, -1)
+        hidden_states = torch.cat([hidden_states, class_token], dim=1)
+        return hidden_states, torch.cat([position_embeddings, class_position], dim=1)
+
+    def _run_layers(
+        self, hidden_states: Tensor, position_embeddings: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run all blocks, and keep the outputs of those that the segmentation head reads."""
+        feature_maps = ()
+        for block, layer in enumerate(self.layers, start=1):
+            hidden_states = layer(hidden_states, position_embeddings, attention_mask, **kwargs)
+            if block in self.config.out_indices:  # CODEPATH: read by the segmentation head.
+                feature_maps += (hidden_states,)
+        return hidden_states, feature_maps
+
+    def _pool(self, last_hidden_state: Tensor, embedded_3d: JointMAEEmbeddedTokens) -> Tensor | None:
+        """Sum of the mean and the maximum of the 3D tokens."""
+        if embedded_3d.tokens is None:
+            return None
+        tokens_3d = last_hidden_state[:, : embedded_3d.tokens.shape[1]]
+        return tokens_3d.mean(dim=1) + tokens_3d.amax(dim=1)
 
 
-# Squares of distances between larger coordinates overflow in float32, in which geometry runs.
-LARGEST_COORDINATE = 1e18
-
-
-def check_points(points: Tensor, num_centers: int) -> None:
-    """Raise unless `points` is a floating point `(batch_size, num_points, 3)` with enough points for the centres.
-
-    Values are checked on the CPU alone: to look at them on an accelerator would wait for it, and no graph holds the check.
-    There, NaN and infinity reach the outputs of their cloud.
-    """
-    if not isinstance(points, Tensor) or not points.is_floating_point():
-        got = points.dtype if isinstance(points, Tensor) else type(points).__name__
-        raise TypeError(f"`points` must be a floating point tensor, got {got}. `JointMAEFeatureExtractor` converts.")
-    if points.ndim != 3 or points.shape[-1] != 3:
-        raise ValueError(f"`points` must have shape (batch_size, num_points, 3), got {tuple(points.shape)}.")
-    if points.shape[1] < num_centers:
-        raise ValueError(
-            f"`points` must hold at least `num_groups[0]` points, got {points.shape[1]} and {num_centers}. Sample "
-            "more points or lower `num_groups`."
-        )
-    if points.device.type == "cpu" and not is_tracing(points):
-        check_coordinates(points.detach().to(torch.promote_types(points.dtype, torch.float32)))
-
-
-def check_coordinates(points: Tensor) -> None:
-    """Raise for the first point whose coordinates are NaN, infinite or too large to compute with."""
-    is_good = (points.abs() <= LARGEST_COORDINATE).all(dim=-1)
-    if not is_good.all():
-        cloud, row = (~is_good).nonzero()[0].tolist()
-        raise ValueError(
-            f"`points[{cloud}]` must be finite and at most {LARGEST_COORDINATE:g} in size, got "
-            f"{points[cloud, row].tolist()} at point {row}. `JointMAEFeatureExtractor` checks and normalises clouds."
-        )
-
-
-def check_shape(name: str, value: Tensor | None, expected: tuple[int, ...]) -> None:
-    """Raise unless an argument has the expected shape or is left out."""
-    if value is not None and tuple(value.shape) != expected:
-        raise ValueError(f"`{name}` must have shape {expected}, got {tuple(value.shape)}.")
-
-
-def check_random_arguments(
-    config: JointMAEConfig, batch_size: int, view: Tensor | None, noise_3d: Tensor | None, noise_2d: Tensor | None
-) -> None:
-    """Raise unless pose and noise fit the batch."""
-    check_shape("view", view, (batch_size, 3, 4))
-    check_shape("noise_3d", noise_3d, (batch_size, config.num_groups[-1]))
-    check_shape("noise_2d", noise_2d, (batch_size, config.num_patches))
+def _draw_unless_given(noise: Tensor | None, batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
+    """Uniform random numbers `(batch_size, num_tokens)` that decide which tokens are hidden."""
+    return torch.rand(batch_size, num_tokens, device=device) if noise is None else noise
 
 
 @auto_docstring(
     custom_intro="""
-    Joint-MAE for self-supervised pre-training: the joint encoder with the joint decoder, both reconstruction heads and
-    the three losses.
+    Joint-MAE for self-supervised pre-training: the joint encoder and decoder, both reconstruction heads and the three
+    losses.
     """
 )
 class JointMAEForPreTraining(JointMAEPreTrainedModel):
@@ -897,9 +880,9 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             Point clouds, y up.
         view (`torch.FloatTensor` of shape `(batch_size, 3, 4)`, *optional*):
             World-to-camera poses of the depth maps, for clouds scaled to the unit sphere; random by default. The other
-            views of the cross loss turn them about the up axis.
+            views of the cross loss rotate them about the up axis.
         noise_3d (`torch.FloatTensor` of shape `(batch_size, num_groups)`, *optional*):
-            Uniform random numbers that hide the 3D tokens with the largest ones; drawn by default.
+            Uniform random numbers; the 3D tokens with the largest ones are hidden. Drawn by default.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
 
@@ -920,28 +903,22 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         check_random_arguments(self.config, points.shape[0], view, noise_3d, noise_2d)
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         view, noise_3d, noise_2d = self._sample_missing(points, view, noise_3d, noise_2d)
-        depth_maps = self._input_depth_maps(points, view)  # Eq. 1
-        depth_map = None if depth_maps is None else depth_maps[:, :1]
+        depth_map, patches, depth_maps = self._project_input(points, view)  # Eq. 1
         # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
-        encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, **kwargs)
+        encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, check_inputs=False, **kwargs)
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
-        decoded_3d, decoded_2d = self.decoder(
-            encoded.last_hidden_state, encoded.centers, encoded.mask_3d, encoded.mask_2d
-        )
-        predicted_groups = self.reconstruction_head_3d(decoded_3d).unflatten(-1, (-1, 3)).to(points.dtype)
-        predicted_patches = None if decoded_2d is None else self.reconstruction_head_2d(decoded_2d).to(points.dtype)
+        masks = encoded.token_mask_3d, encoded.token_mask_2d
+        decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
+        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps)
+        reconstruction = self._reconstruct(decoded_3d, decoded_2d, targets, encoded)
         # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
-        targets = self._reconstruction_targets(points, encoded.centers, depth_maps)
-        losses = self.compute_losses(predicted_groups, predicted_patches, targets, encoded, view)
-        reconstructed_points = self._assemble_points(predicted_groups, targets, encoded)
+        losses = self.compute_losses(reconstruction, targets, encoded, view)
 
         return JointMAEForPreTrainingOutput(
-            loss=self._weighted_sum(*losses),
-            loss_3d=losses[0],
-            loss_2d=losses[1],
-            loss_3d_2d=losses[2],
-            reconstructed_points=reconstructed_points,
-            reconstructed_pixels=self._assemble_pixels(predicted_patches, targets, encoded),
+            loss=self._weighted_sum(losses),
+            **losses,
+            reconstructed_points=reconstruction.points,
+            reconstructed_pixels=reconstruction.pixels,
             depth_map=depth_map,
             view=view,
             centers=encoded.centers,
@@ -962,149 +939,160 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             views (`torch.Tensor` of shape `(batch_size, num_views, 3, 4)`):
                 World-to-camera poses, in units of the cloud's radius.
             frame (`tuple[torch.Tensor, torch.Tensor]`, *optional*):
-                Centre and radius that become the unit sphere, by default those of `points`. A reconstruction is
-                projected in the frame of its input, so that one stray point does not move the image.
+                Center and radius of the sphere that becomes the unit sphere, by default those of `points`. A
+                reconstruction is projected in the frame of its input, so that a stray point does not move the image.
 
         Returns:
             `torch.Tensor` of shape `(batch_size, num_views, image_size, image_size)`: Depth maps.
         """
         center, radius = bounding_sphere(points) if frame is None else frame
-        # CODEPATH: Table 8, last row, is a soft projection that is coloured afterwards.
-        mode = "soft" if self.config.projection_mode == "rendered" else self.config.projection_mode
         return render_depth_maps(
             (points - center) / radius,
             views.to(points.dtype),
             self.config.image_size,
             self.config.focal_length,
             self.config.camera_distance,
-            mode,
+            self.config.projection_mode,
             self.config.splat_radius,
         )
 
     def compute_losses(
         self,
-        predicted_groups: Tensor,
-        predicted_patches: Tensor | None,
+        reconstruction: Reconstruction,
         targets: ReconstructionTargets,
         encoded: JointMAEModelOutput,
         view: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Losses of Eq. 5 and 6.
+    ) -> dict[str, Tensor]:
+        """Compute the losses of Eq. 5 and 6.
 
         Args:
-            predicted_groups (`torch.Tensor` of shape `(batch_size, num_hidden, target_group_size, 3)`):
-                Points of the hidden tokens relative to their centres; of all tokens, visible first, if the loss is
-                on the whole cloud.
-            predicted_patches (`torch.Tensor` of shape `(batch_size, num_hidden_patches, pixels_of_patch)`, *optional*):
-                Pixels of the hidden patches.
+            reconstruction (`Reconstruction`):
+                What the heads predict.
             targets (`ReconstructionTargets`):
-                What they are compared with.
+                What it is compared with.
             encoded (`JointMAEModelOutput`):
-                Encoder output, for centres and masks.
+                Encoder output, for its masks.
             view (`torch.Tensor` of shape `(batch_size, 3, 4)`, *optional*):
                 World-to-camera poses of the depth maps.
 
         Returns:
-            `tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]`: L_3D, L_2D and L_3D-2D; `None` for what
-            the configuration leaves out.
+            `dict[str, torch.Tensor]`: `loss_3d`, `loss_2d` and `loss_3d_2d`, as far as the configuration has them.
         """
-        assembled = self._assemble_points(predicted_groups, targets, encoded)
         # Paper: Eq. 5 compares with P; "following Point-MAE" compares groups of hidden tokens.
-        # CODEPATH: the letter of Eq. 5 compares with the whole cloud.
+        # CODEPATH: Eq. 5 as published compares with the whole cloud.
         if self.config.loss_3d_target == "cloud":
-            loss_3d = reconstruction_loss_3d(assembled[:, None], targets.points[:, None])
+            loss_3d = reconstruction_loss_3d(reconstruction.points[:, None], targets.points[:, None])
         else:
-            num_hidden = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
-            _, ids_hidden = split_tokens(encoded.mask_3d, num_hidden)
-            hidden_groups = gather_points(targets.groups.flatten(2), ids_hidden).unflatten(-1, (-1, 3))
-            loss_3d = reconstruction_loss_3d(predicted_groups, hidden_groups)
-        if predicted_patches is None:
-            return loss_3d, None, None
-        _, ids_hidden = split_tokens(encoded.mask_2d, predicted_patches.shape[1])
-        loss_2d = reconstruction_loss_2d(predicted_patches, gather_points(targets.patches, ids_hidden))
+            hidden_groups = _gather_groups(targets.groups, encoded.token_mask_3d.ids_hidden)
+            loss_3d = reconstruction_loss_3d(reconstruction.predicted_groups, hidden_groups)
+        # CODEPATH: the 3D-only baseline has no other loss.
+        if not self.config.use_2d_branch:
+            return {"loss_3d": loss_3d}
+        hidden_patches = gather_points(targets.patches, encoded.token_mask_2d.ids_hidden)
+        loss_2d = reconstruction_loss_2d(reconstruction.predicted_patches, hidden_patches)
         # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
         if self.config.loss_3d_2d_weight == 0:
-            return loss_3d, loss_2d, None
-        # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours turn about the up axis.
-        views = rotate_views(view.to(assembled.dtype), self.config.num_views)
-        predicted_maps = self.project(assembled, views, bounding_sphere(targets.points))
+            return {"loss_3d": loss_3d, "loss_2d": loss_2d}
+        # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours rotate about the up axis.
+        views = rotate_views(view.to(reconstruction.points.dtype), self.config.num_views)
+        predicted_maps = self.project(reconstruction.points, views, bounding_sphere(targets.points))
         target_maps = targets.depth_maps
-        # CODEPATH: Table 8, last row, compares coloured maps.
+        # CODEPATH: Table 8, last row, compares colored maps.
         if self.config.projection_mode == "rendered":
             predicted_maps, target_maps = render_colors(predicted_maps), render_colors(target_maps)
-        return loss_3d, loss_2d, cross_reconstruction_loss(predicted_maps, target_maps)
+        loss_3d_2d = cross_reconstruction_loss(predicted_maps, target_maps)
+        return {"loss_3d": loss_3d, "loss_2d": loss_2d, "loss_3d_2d": loss_3d_2d}
 
     def _sample_missing(
         self, points: Tensor, view: Tensor | None, noise_3d: Tensor | None, noise_2d: Tensor | None
     ) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Draw the random arguments that were not given."""
         batch_size, config = points.shape[0], self.config
-        if noise_3d is None:
-            noise_3d = torch.rand(batch_size, config.num_groups[-1], device=points.device)
+        noise_3d = _draw_unless_given(noise_3d, batch_size, config.num_groups[-1], points.device)
         # CODEPATH: the 3D-only baseline has no view and no 2D mask.
         if not config.use_2d_branch:
             return None, noise_3d, None
         if view is None:
             noise = torch.rand(batch_size, 2, device=points.device)
             view = sample_views(noise, config.camera_distance, config.max_view_elevation)
-        if noise_2d is None:
-            noise_2d = torch.rand(batch_size, config.num_patches, device=points.device)
-        return view, noise_3d, noise_2d
+        return view, noise_3d, _draw_unless_given(noise_2d, batch_size, config.num_patches, points.device)
 
-    def _input_depth_maps(self, points: Tensor, view: Tensor | None) -> Tensor | None:
-        """Depth maps of the input by all views of the cross loss, I first, without gradient."""
+    def _project_input(
+        self, points: Tensor, view: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Depth map I, its patches, and the depth maps by all views of the cross loss (I first), without gradient."""
         # CODEPATH: the 3D-only baseline has no depth maps.
         if not self.config.use_2d_branch:
-            return None
+            return None, None, None
         # CODEPATH: Table 8, first row, needs no view but that of I.
         num_views = 1 if self.config.loss_3d_2d_weight == 0 else self.config.num_views
         with torch.no_grad():
-            return self.project(points, rotate_views(view.to(points.dtype), num_views))
+            depth_maps = self.project(points, rotate_views(view.to(points.dtype), num_views))
+            depth_map = depth_maps[:, :1]
+            return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
 
     def _reconstruction_targets(
-        self, points: Tensor, centers: Tensor, depth_maps: Tensor | None
+        self, points: Tensor, centers: Tensor, patches: Tensor | None, depth_maps: Tensor | None
     ) -> ReconstructionTargets:
-        """What the reconstruction is compared with, without gradient."""
+        """Group the points of the input, and join them with its projections, without gradient."""
         with torch.no_grad():
             groups = group_points(points, centers, self.config.target_group_size)
-            patches = None if depth_maps is None else patchify(depth_maps[:, :1], self.config.token_patch_size)
-            return ReconstructionTargets(points, groups, patches, depth_maps)
+        return ReconstructionTargets(points, groups, patches, depth_maps)
+
+    def _reconstruct(
+        self,
+        decoded_3d: Tensor,
+        decoded_2d: Tensor | None,
+        targets: ReconstructionTargets,
+        encoded: JointMAEModelOutput,
+    ) -> Reconstruction:
+        """Predict what is hidden, and fill in what was given."""
+        dtype = targets.points.dtype
+        predicted_groups = self.reconstruction_head_3d(decoded_3d).unflatten(-1, (-1, 3)).to(dtype)
+        points = self._assemble_points(predicted_groups, targets, encoded)
+        # CODEPATH: the 3D-only baseline reconstructs no pixels.
+        if decoded_2d is None:
+            return Reconstruction(predicted_groups, points)
+        predicted_patches = self.reconstruction_head_2d(decoded_2d).to(dtype)
+        pixels = self._assemble_pixels(predicted_patches, targets, encoded)
+        return Reconstruction(predicted_groups, points, predicted_patches, pixels)
 
     def _assemble_points(
         self, predicted_groups: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
     ) -> Tensor:
         """Reconstructed cloud: given points of visible tokens, predicted points of hidden ones, in token order."""
-        num_hidden = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
-        num_visible = encoded.mask_3d.shape[1] - num_hidden
+        mask = encoded.token_mask_3d
         # Paper: projects RecHead(D'), which is silent on visible tokens; they keep the points that were given.
-        # CODEPATH: the letter of Eq. 5 predicts the points of visible tokens too.
+        # CODEPATH: Eq. 5 as published predicts the points of visible tokens too.
         if self.config.loss_3d_target == "cloud":
+            num_visible = mask.ids_visible.shape[1]
             visible_groups, predicted_groups = predicted_groups[:, :num_visible], predicted_groups[:, num_visible:]
         else:
-            ids_visible, _ = split_tokens(encoded.mask_3d, num_hidden)
-            visible_groups = gather_points(targets.groups.flatten(2), ids_visible).unflatten(-1, (-1, 3))
-        groups = restore_tokens(visible_groups, predicted_groups, encoded.mask_3d)
+            visible_groups = _gather_groups(targets.groups, mask.ids_visible)
+        groups = restore_tokens(visible_groups, predicted_groups, mask)
         return (groups + encoded.centers[:, :, None]).flatten(1, 2)
 
     def _assemble_pixels(
-        self, predicted_patches: Tensor | None, targets: ReconstructionTargets, encoded: JointMAEModelOutput
-    ) -> Tensor | None:
+        self, predicted_patches: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
+    ) -> Tensor:
         """Reconstructed depth map: given pixels of visible patches, predicted pixels of hidden ones."""
-        if predicted_patches is None:
-            return None
-        ids_visible, _ = split_tokens(encoded.mask_2d, predicted_patches.shape[1])
-        visible_patches = gather_points(targets.patches, ids_visible)
-        patches = restore_tokens(visible_patches, predicted_patches, encoded.mask_2d)
+        mask = encoded.token_mask_2d
+        patches = restore_tokens(gather_points(targets.patches, mask.ids_visible), predicted_patches, mask)
         return unpatchify(patches, self.config.token_patch_size, self.config.image_size)
 
-    def _weighted_sum(self, loss_3d: Tensor, loss_2d: Tensor | None, loss_3d_2d: Tensor | None) -> Tensor:
+    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
         """Overall loss of Eq. 7."""
-        loss = self.config.loss_3d_weight * loss_3d
-        if loss_2d is not None:
-            loss = loss + self.config.loss_2d_weight * loss_2d
-        if loss_3d_2d is not None:
-            loss = loss + self.config.loss_3d_2d_weight * loss_3d_2d
-        return loss
+        weights = {
+            "loss_3d": self.config.loss_3d_weight,
+            "loss_2d": self.config.loss_2d_weight,
+            "loss_3d_2d": self.config.loss_3d_2d_weight,
+        }
+        return sum(weights[name] * loss for name, loss in losses.items())
+
+
+def _gather_groups(groups: Tensor, indices: Tensor) -> Tensor:
+    """Groups of some tokens, `(batch_size, num_indices, group_size, 3)`."""
+    return gather_points(groups.flatten(2), indices).unflatten(-1, (-1, 3))
 
 
 class JointMAEPointwiseLayer(nn.Module):
@@ -1121,7 +1109,7 @@ class JointMAEPointwiseLayer(nn.Module):
 
 
 class JointMAEClassificationHead(nn.Module):
-    """Head of Point-MAE: two hidden layers with batch norm and dropout, then the classes."""
+    """Classification head of Point-MAE: two hidden layers with batch norm and dropout, then the logits."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1163,7 +1151,7 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
     ) -> SequenceClassifierOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
             Class of each cloud, in `[0, num_labels)`.
 
@@ -1179,9 +1167,7 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
         torch.Size([2, 40])
 
         ```"""
-        check_points(points, self.config.num_groups[0])
-        if labels is not None and labels.shape[:1] != points.shape[:1]:
-            raise ValueError(f"`labels` must have one entry for each cloud, got {tuple(labels.shape)}.")
+        check_class_labels(labels, points)
         outputs = self.jointmae(points, **kwargs)
         features, tokens = outputs.pooler_output, outputs.last_hidden_state
         # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
@@ -1201,7 +1187,7 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
 
 
 class JointMAECategoryEmbedding(nn.Module):
-    """Embedding of the object category; zero where it is not given."""
+    """Embedding of the object category; zero without a category."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1218,7 +1204,7 @@ class JointMAECategoryEmbedding(nn.Module):
 
 
 class JointMAESegmentationHead(nn.Module):
-    """Segmentation head of Point-MAE: features of three blocks, carried to the points, beside global features."""
+    """Segmentation head of Point-MAE: features of three blocks, interpolated to the points, and global features."""
 
     def __init__(self, config: JointMAEConfig):
         super().__init__()
@@ -1236,15 +1222,15 @@ class JointMAESegmentationHead(nn.Module):
     def forward(self, features: Tensor, points: Tensor, centers: Tensor, category: Tensor | None) -> Tensor:
         category_features = self.category_embedding(category, features)
         global_features = torch.cat([features.amax(dim=1), features.mean(dim=1), category_features], dim=-1)
-        carried = interpolate_features(points, centers, features)
-        local = self.propagation2(self.propagation1(torch.cat([carried, points.to(features.dtype)], dim=-1)))
+        interpolated = interpolate_features(points, centers, features)
+        local = self.propagation2(self.propagation1(torch.cat([interpolated, points.to(features.dtype)], dim=-1)))
         joint = torch.cat([local, global_features[:, None].expand(-1, points.shape[1], -1)], dim=-1)
         return self.out_proj(self.hidden2(self.dropout(self.hidden1(joint))))
 
 
 @auto_docstring(
     custom_intro="""
-    Joint-MAE with the part segmentation head of Point-MAE on each point, e.g. for ShapeNetPart.
+    Joint-MAE with the part segmentation head of Point-MAE, which labels each point, e.g. for ShapeNetPart.
     """
 )
 class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
@@ -1268,11 +1254,11 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
     ) -> TokenClassifierOutput:
         r"""
         points (`torch.FloatTensor` of shape `(batch_size, num_points, 3)`):
-            Point clouds, y up, in the unit sphere as [`JointMAEFeatureExtractor`] delivers them.
+            Point clouds, y up, in the unit sphere, as returned by [`JointMAEFeatureExtractor`].
         category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-            Object category of each cloud, in `[0, num_categories)`; without it its embedding is zero.
+            Object category of each cloud, in `[0, num_categories)`; by default its embedding is zero.
         labels (`torch.LongTensor` of shape `(batch_size, num_points)`, *optional*):
-            Part of each point, in `[0, num_labels)`; -100 is left out of the loss.
+            Part of each point, in `[0, num_labels)`; -100 is ignored by the loss.
 
         Example:
 
@@ -1286,11 +1272,7 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
         torch.Size([2, 2048, 50])
 
         ```"""
-        check_points(points, self.config.num_groups[0])
-        check_shape("category", category, (points.shape[0],))
-        check_shape("labels", labels, (points.shape[0], points.shape[1]))
-        if category is not None and (category.is_floating_point() or category.is_complex()):
-            raise TypeError(f"`category` must hold integers, got {category.dtype}.")
+        check_part_labels(category, labels, points)
         outputs = self.jointmae(points, **kwargs)
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         features = torch.cat([self.jointmae.layernorm(feature_map) for feature_map in outputs.feature_maps], dim=-1)
@@ -1304,30 +1286,29 @@ class JointMAEForPointCloudSegmentation(JointMAEPreTrainedModel):
         )
 
     def post_process(self, outputs: TokenClassifierOutput, category: Tensor | None = None) -> Tensor:
-        """Turn logits into part labels, with a category only into labels that it has.
+        """Convert logits to part labels; with a category only to labels that it has.
 
         Args:
             outputs (`TokenClassifierOutput`):
                 Output of the model.
             category (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
-                Object category of each cloud; needs `config.category_labels`.
+                Object category of each cloud; requires `config.category_labels`.
 
         Returns:
             `torch.LongTensor` of shape `(batch_size, num_points)`: Part of each point.
 
         Raises:
-            ValueError: If a category is given but the configuration does not say which labels it has.
+            ValueError: If a category is given but `config.category_labels` is not set.
         """
         logits = outputs.logits
         if category is None:
             return logits.argmax(dim=-1)
-        if self.config.category_labels is None:
-            raise ValueError("`category` must be None without `config.category_labels`, got a tensor.")
+        check_category_labels(self.config)
         allowed = logits.new_zeros(self.config.num_categories, logits.shape[-1], dtype=torch.bool)
         for row, labels in enumerate(self.config.category_labels):
             allowed[row, labels] = True
-        is_foreign = ~allowed[category][:, None]
-        return logits.masked_fill(is_foreign, torch.finfo(logits.dtype).min).argmax(dim=-1)
+        is_excluded = ~allowed[category][:, None]
+        return logits.masked_fill(is_excluded, torch.finfo(logits.dtype).min).argmax(dim=-1)
 
 
 __all__ = [

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Pipelines of Joint-MAE: clouds or files in, classes, parts or features out."""
+"""Pipelines of Joint-MAE, from clouds or files to classes, parts or features."""
 
 import json
 import os
@@ -37,7 +37,7 @@ from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, build_auto_map
 
 @dataclass(frozen=True)
 class NumberedCloud:
-    """What the user gave as one cloud, with its place in the input, for error messages."""
+    """One cloud as given by the user, with its index in the input for error messages."""
 
     index: int
     source: Any
@@ -45,17 +45,17 @@ class NumberedCloud:
 
 @dataclass(frozen=True)
 class PreparedCloud:
-    """A cloud on its way through a pipeline.
+    """A cloud that is prepared for the model.
 
     Args:
         index (`int`):
-            Place in the input.
+            Index in the input.
         points (`np.ndarray` of shape `(num_points, 3)`):
-            What the model sees.
+            Input of the model.
         source (`np.ndarray` of shape `(num_source_points, 3)`):
-            All points that the user gave, in their own units and axes.
+            All points given by the user, in their own units and axes.
         source_in_model_frame (`np.ndarray` of shape `(num_source_points, 3)`):
-            The same in the frame of `points`.
+            The same points in the frame of `points`.
         category (`int`, *optional*):
             Object category.
     """
@@ -68,7 +68,7 @@ class PreparedCloud:
 
 
 class NumberedClouds(Dataset):
-    """A data set of clouds that numbers them.
+    """A dataset of clouds that adds their indices.
 
     Args:
         clouds (`Sequence` or `torch.utils.data.Dataset`):
@@ -86,18 +86,18 @@ class NumberedClouds(Dataset):
 
 
 class JointMAEPointCloudPipeline(Pipeline):
-    """What the pipelines of Joint-MAE share: reading, batching and saving.
+    """Base class of the pipelines of Joint-MAE: reading, batching and saving.
 
     A pipeline takes one cloud or a list, a generator or a `torch.utils.data.Dataset` of them. A cloud is an array, a
-    tensor or a nested list of shape `(num_points, 3)`, or the path of a file: `.npy`, `.xyz`, `.txt`, `.pts`, `.off` or
-    `.ply`. A mesh is sampled. An array of shape `(batch_size, num_points, 3)` is a list of clouds.
+    tensor or a nested list of shape `(num_points, 3)`, or the path of a file: `.npy`, `.xyz`, `.txt`, `.pts`, `.off`
+    or `.ply`. Points are sampled from a mesh. An array of shape `(batch_size, num_points, 3)` is a list of clouds.
 
-    Saving writes the code beside the weights, so that the folder also works for those who have transformers alone:
+    Saving also writes the code, so that users without this package can load the folder by
     `pipeline(model=folder, trust_remote_code=True)`.
 
     Args:
         reader (`Callable[[str], np.ndarray]`, *optional*):
-            Reads the files in place of the pipeline, such as `jointmae_hf.data.read_point_cloud` for more formats. A
+            Function that reads files instead, such as `jointmae_hf.data.read_point_cloud` for more formats. A
             parameter of the pipeline or of a call.
         kwargs (`dict`, *optional*):
             `model`, `feature_extractor`, `batch_size` and others, see [`~transformers.Pipeline`].
@@ -109,13 +109,13 @@ class JointMAEPointCloudPipeline(Pipeline):
     _load_processor = False
     _load_feature_extractor = True
     _head: str | None = None
-    """Attribute of the model that holds the head that the task needs."""
+    """Attribute of the model with the head that the task requires."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         name = type(self.model).__name__
         if self.feature_extractor is None:
-            raise ValueError("`feature_extractor` must be given with a model that is loaded already, got None.")
+            raise ValueError("`feature_extractor` must be given if `model` is not a name or folder, got None.")
         if self._head is not None and not hasattr(self.model, self._head):
             raise ValueError(f"`model` must have a head called `{self._head}` for {self.task}, got {name}.")
         self.model.eval()
@@ -125,16 +125,16 @@ class JointMAEPointCloudPipeline(Pipeline):
 
         Args:
             inputs (`Any`):
-                One cloud, or a list, generator or data set of clouds.
+                One cloud, or a list, generator or dataset of clouds.
             kwargs (`dict`, *optional*):
                 `batch_size`, `num_workers`, and the parameters of the pipeline.
 
         Returns:
-            `Any`: The result of one cloud, a list of them for a list, an iterator for a generator or a data set.
+            `Any`: The result of one cloud, a list of them for a list, an iterator for a generator or a dataset.
 
         Raises:
             TypeError: If the coordinates of a cloud are not real numbers.
-            ValueError: If a cloud or a file is not valid; the message names the index of the cloud.
+            ValueError: If a cloud or a file is invalid; the message gives the index of the cloud.
         """
         if isinstance(inputs, GeneratorType):
             numbered: Any = (NumberedCloud(index, source) for index, source in enumerate(inputs))
@@ -150,7 +150,7 @@ class JointMAEPointCloudPipeline(Pipeline):
         return super().__call__(numbered, **kwargs)
 
     def _check_call(self, num_clouds: int | None, parameters: dict[str, Any]) -> None:
-        """Raise for parameters that do not fit the number of clouds, where it is known."""
+        """Raise for parameters that do not match the number of clouds, if it is known."""
 
     def _sanitize_parameters(
         self, reader: Callable[[Any], np.ndarray] | None = None, **postprocess: Any
@@ -173,14 +173,14 @@ class JointMAEPointCloudPipeline(Pipeline):
         return {"clouds": PreparedCloud(index, points, source, in_model_frame, category)}
 
     def _read(self, path: Path, index: int, reader: Callable[[Any], np.ndarray] | None) -> np.ndarray:
-        """Read a file, and name its place in the input if that fails."""
+        """Read a file; errors give its index in the input."""
         try:
             return read_cloud_file(path, self.feature_extractor.num_points) if reader is None else reader(path)
         except ValueError as error:
             raise ValueError(f"`inputs[{index}]` must be a readable file. {error}") from error
 
     def _stack(self, clouds: list[PreparedCloud]) -> Tensor:
-        """Batch `(batch_size, num_points, 3)` of clouds of one size."""
+        """Stack clouds of the same size to a batch `(batch_size, num_points, 3)`."""
         sizes = [len(cloud.points) for cloud in clouds]
         if len(set(sizes)) > 1:
             raise ValueError(
@@ -195,20 +195,20 @@ class JointMAEPointCloudPipeline(Pipeline):
         return {"outputs": self._run_model(batch).float(), "clouds": clouds}
 
     def _run_model(self, clouds: list[PreparedCloud]) -> Tensor:
-        """Outputs of the model `(batch_size, ...)`."""
+        """Run the model, and return its outputs `(batch_size, ...)`."""
         raise NotImplementedError
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save model, feature extractor and the code of both and of the pipeline.
+        """Save the model, the feature extractor, and the code of both and of the pipeline.
 
         Args:
             save_directory (`str` or `os.PathLike`):
-                Folder.
+                Folder to save to.
             kwargs (`dict`, *optional*):
                 Passed to `save_pretrained` of the model.
 
         Raises:
-            ValueError: If `save_directory` is a file, or `push_to_hub` is among the arguments.
+            ValueError: If `save_directory` is a file or `push_to_hub` is set.
         """
         folder = Path(save_directory)
         if folder.is_file():
@@ -229,7 +229,7 @@ class JointMAEPointCloudClassificationPipeline(JointMAEPointCloudPipeline):
 
     Args:
         top_k (`int`, *optional*, defaults to 5):
-            Most classes to return. A parameter of the pipeline or of a call.
+            Maximum number of classes to return. A parameter of the pipeline or of a call.
         kwargs (`dict`, *optional*):
             See [`JointMAEPointCloudPipeline`].
 
@@ -256,7 +256,7 @@ class JointMAEPointCloudClassificationPipeline(JointMAEPointCloudPipeline):
         return self.model(points=self._stack(clouds)).logits
 
     def postprocess(self, model_outputs: dict[str, Any], top_k: int = 5) -> list[dict[str, Any]]:
-        """Name the most probable classes of one cloud."""
+        """Return the most probable classes of one cloud."""
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise ValueError(f"`top_k` must be an integer of at least 1, got {top_k!r}.")
         probabilities = model_outputs["outputs"][0].softmax(dim=-1)
@@ -269,24 +269,24 @@ class JointMAEPointCloudClassificationPipeline(JointMAEPointCloudPipeline):
 
 
 class JointMAEPointCloudSegmentationPipeline(JointMAEPointCloudPipeline):
-    """Find the part that each point belongs to, task `"point-cloud-segmentation"`.
+    """Segment point clouds into parts, task `"point-cloud-segmentation"`.
 
-    The model sees the points that the feature extractor samples. Every point of the input takes the part of the nearest
-    of them.
+    The model sees the points that the feature extractor samples. Each point of the input gets the part of the nearest
+    sampled point.
 
     Args:
         category (`int` or `list[int]`, *optional*):
-            Object category of all clouds, or one for each. The parts are then those of `config.category_labels` for it,
-            where the configuration has them. A parameter of the pipeline or of a call.
+            Object category of all clouds, or one for each. If the configuration has `category_labels`, only the parts
+            of the category are returned. A parameter of the pipeline or of a call.
         kwargs (`dict`, *optional*):
             See [`JointMAEPointCloudPipeline`].
 
     Returns for each cloud a `dict[str, Any]`:
-        - **points** (`np.ndarray` of shape `(num_points, 3)`) -- All points of the input, in its units and axes; of a
-          mesh those that were drawn.
-        - **labels** (`np.ndarray` of shape `(num_points,)`) -- Part of each, a key of `id2label`.
+        - **points** (`np.ndarray` of shape `(num_points, 3)`) -- All points of the input, in its units and axes; for a
+          mesh, the sampled points.
+        - **labels** (`np.ndarray` of shape `(num_points,)`) -- Part of each point, a key of `id2label`.
         - **scores** (`np.ndarray` of shape `(num_points,)`) -- Its probability.
-        - **parts** (`list[dict[str, Any]]`) -- `label`, `label_id` and `num_points` of each part that occurs, the largest
+        - **parts** (`list[dict[str, Any]]`) -- `label`, `label_id` and `num_points` of each part that occurs, largest
           first.
     """
 
@@ -330,7 +330,7 @@ class JointMAEPointCloudSegmentationPipeline(JointMAEPointCloudPipeline):
         return self.model(points=points, category=torch.tensor(given, device=points.device)).logits
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
-        """Carry the parts of one cloud from the sampled points to all."""
+        """Transfer the parts of one cloud from the sampled points to all points."""
         cloud, logits = model_outputs["clouds"], model_outputs["outputs"][0]
         config = self.model.config
         if cloud.category is not None and config.category_labels is not None:
@@ -351,15 +351,17 @@ class JointMAEPointCloudSegmentationPipeline(JointMAEPointCloudPipeline):
 class JointMAEPointCloudFeatureExtractionPipeline(JointMAEPointCloudPipeline):
     """Compute features of point clouds, task `"point-cloud-feature-extraction"`.
 
-    Works with every model of Joint-MAE; of one with a head it takes the encoder.
+    Works with every model of Joint-MAE; for a model with a head it uses the encoder.
 
     Args:
         pool (`bool`, *optional*, defaults to `True`):
-            Whether to return one vector for each cloud, or one for each token. A parameter of the pipeline or of a call.
+            Whether to return one vector for each cloud rather than for each token. A parameter of the pipeline or of a
+            call.
         kwargs (`dict`, *optional*):
             See [`JointMAEPointCloudPipeline`].
 
-    Returns for each cloud a float32 `np.ndarray` of shape `(hidden_size,)`, without pooling `(num_groups, hidden_size)`.
+    Returns for each cloud a float32 `np.ndarray` of shape `(hidden_size,)`, or `(num_groups, hidden_size)` without
+    pooling.
 
     Example:
         >>> import numpy as np
@@ -380,22 +382,22 @@ class JointMAEPointCloudFeatureExtractionPipeline(JointMAEPointCloudPipeline):
     def _run_model(self, clouds: list[PreparedCloud]) -> Tensor:
         encoder = getattr(self.model, self.model.base_model_prefix, self.model)
         outputs = encoder(points=self._stack(clouds))
-        # The pooled vector goes along as one more token: one tensor comes back for each cloud.
+        # The pooled vector is the first row, because a batch is split into one tensor for each cloud.
         return torch.cat([outputs.pooler_output[:, None], outputs.last_hidden_state], dim=1)
 
     def postprocess(self, model_outputs: dict[str, Any], pool: bool = True) -> np.ndarray:
-        """Take the pooled vector or the tokens of one cloud."""
+        """Return the pooled vector or the tokens of one cloud."""
         features = model_outputs["outputs"][0].numpy()
         return features[0] if pool else features[1:]
 
 
 def is_list_of_numbers(value: Any) -> bool:
-    """Tell lists, tuples and one-dimensional arrays or tensors from single values."""
+    """Return whether a value is a list, a tuple or a one-dimensional array or tensor."""
     return getattr(value, "ndim", None) == 1 or isinstance(value, (list, tuple))
 
 
 def is_batch(inputs: Any) -> bool:
-    """Tell a list of clouds from one cloud; rows of three numbers are one cloud."""
+    """Return whether the input is a list of clouds; rows of three numbers are one cloud."""
     if isinstance(inputs, (np.ndarray, Tensor)):
         return inputs.ndim == 3
     if not isinstance(inputs, (list, tuple)):
@@ -410,19 +412,19 @@ def is_batch(inputs: Any) -> bool:
 
 
 def as_cloud(source: Any, index: int) -> np.ndarray:
-    """Turn one cloud into an array with two dimensions; what it holds is checked by the feature extractor.
+    """Convert one cloud to a two-dimensional array; the feature extractor checks its values.
 
     Args:
         source (`Any`):
-            What the user gave.
+            Cloud as given by the user.
         index (`int`):
-            Its place in the input, for messages.
+            Index in the input, for error messages.
 
     Returns:
         `np.ndarray` of shape `(num_points, num_columns)`: The cloud.
 
     Raises:
-        ValueError: If it has another number of dimensions, or rows of several lengths.
+        ValueError: If it does not have two dimensions, or its rows differ in length.
     """
     if isinstance(source, Tensor):
         source = source.detach().cpu()
@@ -446,7 +448,7 @@ def nearest_rows(queries: np.ndarray, points: np.ndarray, chunk_size: int = 4096
         points (`np.ndarray` of shape `(num_points, 3)`):
             Coordinates in the same frame.
         chunk_size (`int`, *optional*, defaults to 4096):
-            Queries at a time, which bounds memory.
+            Number of queries at a time, to bound memory.
 
     Returns:
         `np.ndarray` of shape `(num_queries,)`: Rows of `points`.
@@ -461,16 +463,16 @@ def nearest_rows(queries: np.ndarray, points: np.ndarray, chunk_size: int = 4096
 
 
 def copy_code(described: type, folder: Path) -> str:
-    """Copy the file of a class, and the siblings that it imports, into a folder.
+    """Copy the file of a class and the modules that it imports into a folder.
 
     Args:
         described (`type`):
             The class.
         folder (`pathlib.Path`):
-            Where to.
+            Folder to copy to.
 
     Returns:
-        `str`: How transformers refers to the class there, `"file.Class"`.
+        `str`: Reference to the class in `auto_map`, `"file.Class"`.
     """
     source = Path(str(sys.modules[described.__module__].__file__))
     for file in [source, *map(Path, get_relative_import_files(source))]:
@@ -489,7 +491,7 @@ POINT_CLOUD_PIPELINES = {
     "point-cloud-feature-extraction": JointMAEPointCloudFeatureExtractionPipeline,
     "point-cloud-segmentation": JointMAEPointCloudSegmentationPipeline,
 }
-"""Pipeline of each task."""
+"""Pipeline class of each task."""
 
 __all__ = [
     "JointMAEPointCloudClassificationPipeline",

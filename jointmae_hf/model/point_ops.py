@@ -1,4 +1,4 @@
-"""Point cloud operations: neighbours, grouping, interpolation, Chamfer distance and the bounding sphere."""
+"""Point cloud operations: neighbors, grouping, interpolation, Chamfer distance and the bounding sphere."""
 
 import itertools
 import math
@@ -10,20 +10,21 @@ from torch import Tensor
 
 
 CPU_PAIRS_PER_BLOCK = 1 << 19
-"""Distances that are computed at a time on a CPU, in whose cache they stay."""
-MOST_PAIRS_PER_BLOCK = 1 << 26
-"""Distances that are computed at a time elsewhere, to bound memory."""
+"""Number of distances that are computed at once on a CPU, few enough to stay in its cache."""
+MAX_PAIRS_PER_BLOCK = 1 << 26
+"""Number of distances that are computed at once on other devices, to bound memory."""
 COMPILED_ROWS_PER_BLOCK = 256
-"""Rows of a distance matrix that a compiled Chamfer distance computes at a time."""
+"""Number of rows of the distance matrix that a compiled Chamfer distance computes at once."""
 _Reduced = TypeVar("_Reduced")
 
 
 @torch.no_grad()
 def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
-    """Squared Euclidean distances, coordinate by coordinate, to be compared: they carry no gradient.
+    """Compute squared Euclidean distances for comparisons; they carry no gradient.
 
-    No matrix product is involved, so neither TF32 nor autocast can touch the result, and no cancellation: away from
-    the origin the expanded form `|q|^2 - 2 q.p + |p|^2` loses neighbours (`docs/coordinates.md`).
+    Distances are summed coordinate by coordinate. Without a matrix product neither TF32 nor autocast affects them, and
+    nothing cancels: away from the origin the expanded form `|q|^2 - 2 q.p + |p|^2` misses neighbors
+    (`docs/coordinates.md`).
 
     Args:
         queries (`torch.Tensor` of shape `(batch_size, num_queries, 3)`):
@@ -38,15 +39,15 @@ def pairwise_squared_distance(queries: Tensor, points: Tensor) -> Tensor:
 
 
 def _coordinate_planes(queries: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates of shape `(3, batch_size, num_points)`, so that neighbours in memory are points, at least float32."""
+    """Coordinates `(3, batch_size, num_points)`, contiguous along the points, at least float32."""
     dtype = torch.promote_types(torch.promote_types(queries.dtype, points.dtype), torch.float32)
     return queries.to(dtype).movedim(-1, 0).contiguous(), points.to(dtype).movedim(-1, 0).contiguous()
 
 
 def _squared_distance(queries: Tensor, points: Tensor, workspace: Sequence[Tensor] | None = None) -> Tensor:
-    """Squared distances between planes of coordinates, in place: memory traffic is what they cost.
+    """Squared distances between coordinate planes, in place to save memory traffic.
 
-    The workspace is room for at least twice as many numbers, in two tensors.
+    `workspace` is two flat tensors with room for one distance matrix each.
     """
     shape = *queries.shape[1:], points.shape[2]
     if workspace is None:
@@ -65,24 +66,24 @@ def _squared_distance(queries: Tensor, points: Tensor, workspace: Sequence[Tenso
 def _reduce_distances(
     queries: Tensor, points: Tensor, reduce: Callable[[Tensor], _Reduced], compiled_rows: int | None = None
 ) -> list[list[_Reduced]]:
-    """What a function makes of the matrix of distances, block by block.
+    """Apply a function to the distance matrix block by block.
 
-    On a CPU a block and what it is computed from stay in its cache, and all blocks take the same memory, whose pages the
-    kernel would otherwise hand out anew for each. A compiled graph must not depend on the number of clouds: there it is all
-    clouds at a time, and all queries or `compiled_rows` of them.
+    On a CPU a block and its inputs stay in the cache, and all blocks reuse the same memory, for which the kernel would
+    otherwise provide new pages each time. A compiled graph must not depend on the number of clouds, so there a block
+    holds all clouds, with all queries or `compiled_rows` of them.
 
-    Returns a list for each few clouds, with an item for each block of their queries.
+    Returns a list for each batch of clouds, with an item for each block of their queries.
     """
     if torch.compiler.is_compiling():
         blocks = [queries] if compiled_rows is None else queries.split(compiled_rows, dim=1)
         return [[reduce(pairwise_squared_distance(rows, points)) for rows in blocks]]
     queries, points = _coordinate_planes(queries, points)
     (num_clouds, num_queries), num_points = queries.shape[1:], points.shape[2]
-    most = CPU_PAIRS_PER_BLOCK if queries.device.type == "cpu" else MOST_PAIRS_PER_BLOCK
-    num_rows = max(1, most // num_points)
+    max_pairs = CPU_PAIRS_PER_BLOCK if queries.device.type == "cpu" else MAX_PAIRS_PER_BLOCK
+    num_rows = max(1, max_pairs // num_points)
     clouds_at_a_time = max(1, num_rows // max(1, num_queries))
-    most_pairs = min(clouds_at_a_time, num_clouds) * min(num_rows, num_queries) * num_points
-    workspace = [points.new_empty(most_pairs) for _ in range(2)]
+    pairs_per_block = min(clouds_at_a_time, num_clouds) * min(num_rows, num_queries) * num_points
+    workspace = [points.new_empty(pairs_per_block) for _ in range(2)]
     clouds = zip(queries.split(clouds_at_a_time, dim=1), points.split(clouds_at_a_time, dim=1), strict=True)
     return [
         [reduce(_squared_distance(rows, some_points, workspace)) for rows in some_queries.split(num_rows, dim=2)]
@@ -91,12 +92,12 @@ def _reduce_distances(
 
 
 def _choose_by_distance(queries: Tensor, points: Tensor, choose: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows of `points` that a function of a matrix of distances chooses for each query."""
+    """Rows of `points` that a function of the distance matrix chooses for each query."""
     return torch.cat([torch.cat(blocks, dim=1) for blocks in _reduce_distances(queries, points, choose)])
 
 
 def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_valid: Tensor | None = None) -> Tensor:
-    """Indices of the nearest points of each query, nearest first.
+    """Find the nearest points of each query, nearest first.
 
     Args:
         queries (`torch.Tensor` of shape `(batch_size, num_queries, 3)`):
@@ -104,10 +105,10 @@ def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Coordinates in the same frame.
         num_neighbors (`int`):
-            Neighbours of each query, at most `num_points`.
+            Number of neighbors of each query, at most `num_points`.
         is_valid (`torch.BoolTensor` of shape `(batch_size, num_points)`, *optional*):
-            Points that may be neighbours. Where a cloud has fewer than `num_neighbors` of them, the nearest one is
-            repeated; a cloud without any has no defined neighbours.
+            Points that may be neighbors. If a cloud has fewer than `num_neighbors` of them, the nearest one is
+            repeated; the neighbors in a cloud without any are undefined.
 
     Returns:
         `torch.LongTensor` of shape `(batch_size, num_queries, num_neighbors)`: Rows of `points`.
@@ -135,7 +136,7 @@ def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_
 
 
 def gather_points(values: Tensor, indices: Tensor) -> Tensor:
-    """Rows of each sample's values.
+    """Gather rows of each sample's values.
 
     Args:
         values (`torch.Tensor` of shape `(batch_size, num_points, num_features)`):
@@ -154,47 +155,47 @@ def gather_points(values: Tensor, indices: Tensor) -> Tensor:
 
 
 def group_points(points: Tensor, centers: Tensor, group_size: int, is_valid: Tensor | None = None) -> Tensor:
-    """Nearest points of each centre, relative to it.
+    """Group the nearest points of each center, relative to it.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Coordinates.
         centers (`torch.Tensor` of shape `(batch_size, num_groups, 3)`):
-            Group centres in the same frame.
+            Group centers in the same frame.
         group_size (`int`):
-            Points of each group.
+            Number of points of each group.
         is_valid (`torch.BoolTensor` of shape `(batch_size, num_points)`, *optional*):
             Points that may be grouped, as in [`k_nearest_neighbors`].
 
     Returns:
-        `torch.Tensor` of shape `(batch_size, num_groups, group_size, 3)`: Offsets from the centre, nearest first.
+        `torch.Tensor` of shape `(batch_size, num_groups, group_size, 3)`: Offsets from the center, nearest first.
     """
     indices = k_nearest_neighbors(centers, points, group_size, is_valid)
     return gather_points(points, indices) - centers[:, :, None]
 
 
 def nearest_center_is_visible(points: Tensor, centers: Tensor, mask: Tensor) -> Tensor:
-    """Tell which points belong to a visible centre, each point belonging to the nearest.
+    """Find the points whose nearest center is visible.
 
-    Source: the multi-scale masking of Point-M2AE in a form of static shape, see `docs/paper_to_code.md`.
+    Source: the multi-scale masking of Point-M2AE with static shapes, see `docs/paper_to_code.md`.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Coordinates.
         centers (`torch.Tensor` of shape `(batch_size, num_groups, 3)`):
-            Group centres in the same frame.
+            Group centers in the same frame.
         mask (`torch.BoolTensor` of shape `(batch_size, num_groups)`):
-            True where the token of a centre is hidden.
+            True where the token of a center is hidden.
 
     Returns:
-        `torch.BoolTensor` of shape `(batch_size, num_points)`: True where the nearest centre is visible.
+        `torch.BoolTensor` of shape `(batch_size, num_points)`: True where the nearest center is visible.
     """
     nearest = _choose_by_distance(points, centers, lambda distance: distance.min(dim=-1).indices)
     return ~mask.gather(1, nearest)
 
 
 def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_neighbors: int = 3) -> Tensor:
-    """Carry features from points to queries, weighted by inverse squared distance.
+    """Interpolate features of points at queries, weighted by inverse squared distance.
 
     Source: feature propagation of PointNet++, Sec. 3.4, with the weights of Point-MAE's segmentation head.
 
@@ -206,7 +207,7 @@ def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_
         features (`torch.Tensor` of shape `(batch_size, num_points, num_features)`):
             Features of `points`.
         num_neighbors (`int`, *optional*, defaults to 3):
-            Points that a query takes its features from.
+            Number of points that each query is interpolated from.
 
     Returns:
         `torch.Tensor` of shape `(batch_size, num_queries, num_features)`: Features in the dtype of `features`.
@@ -219,10 +220,7 @@ def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_
 
 
 def _nearest_both_ways(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest target of each source point and nearest source point of each target.
-
-    Memory grows with one side alone.
-    """
+    """Nearest target of each source and nearest source of each target, in memory linear in their number."""
 
     def reduce(distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return distance.min(dim=2).indices, *distance.min(dim=1)
@@ -239,11 +237,11 @@ def _nearest_both_ways(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:
-    """Chamfer distance with squared Euclidean distances, averaged over the points of each set.
+    """Compute the Chamfer distance with squared Euclidean distances, averaged over the points of each set.
 
     `mean_s min_t |s - t|^2 + mean_t min_s |s - t|^2`. The nearest points are found without gradient and the distances
-    to them computed anew: exact values and gradients, and no square root. Source: Joint-MAE Eq. 5, after Fan et al.
-    2017 and the form of Point-MAE (`chamfer_dist`, L2).
+    to them computed again, which gives exact values and gradients without a square root. Source: Joint-MAE Eq. 5, after
+    Fan et al. 2017, in the form of Point-MAE (`chamfer_dist`, L2).
 
     Args:
         source (`torch.Tensor` of shape `(batch_size, num_source, 3)`):
@@ -255,7 +253,7 @@ def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:
         `torch.Tensor` of shape `(batch_size,)`: Distance of each pair of sets, at least float32.
 
     Raises:
-        ValueError: If one of the sets is empty, or the shapes do not fit.
+        ValueError: If one of the sets is empty, or the shapes do not match.
 
     Example:
         >>> source = torch.tensor([[[0.0, 0, 0], [1.0, 0, 0]]])
@@ -281,7 +279,7 @@ def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:
 
 
 def bounding_sphere(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Centroid of a cloud and the largest distance from it.
+    """Return the centroid of a cloud and the largest distance from it.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
@@ -293,8 +291,8 @@ def bounding_sphere(points: Tensor) -> tuple[Tensor, Tensor]:
     """
     center = points.mean(dim=1, keepdim=True)
     squared_radius = (points - center).square().sum(dim=-1, keepdim=True).amax(dim=1, keepdim=True)
-    # What is left of coinciding points after subtracting their mean is rounding, not shape.
+    # If all points coincide, what remains after subtracting their mean is rounding error.
     rounding = 16 * torch.finfo(points.dtype).eps * points.abs().amax(dim=(1, 2), keepdim=True)
     has_extent = squared_radius.detach().sqrt() > rounding
-    # The root comes last: that of zero has an infinite slope.
+    # The root comes last: at zero its slope is infinite.
     return center, torch.where(has_extent, squared_radius, torch.ones_like(squared_radius)).sqrt()

@@ -11,22 +11,21 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Code beside the weights: which Auto class loads which of our classes where the package is not installed."""
+"""Remote code: which Auto class loads which of our classes for users without this package."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 
-CONFIG_CLASS = "configuration_jointmae.JointMAEConfig"
 FEATURE_EXTRACTOR_AUTO_MAP = {
     "AutoFeatureExtractor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
     "AutoProcessor": "feature_extraction_jointmae.JointMAEFeatureExtractor",
 }
 """`auto_map` of `preprocessor_config.json`."""
 
-# transformers has no Auto class for classes or parts of point clouds and refuses names that it does not know: there
-# `AutoModel` is the head itself. With the package installed its classes win, and `AutoModel` is the encoder.
+# transformers has no Auto class for classification or segmentation of point clouds and rejects unknown names, so
+# without the package `AutoModel` loads the model with its head. With the package installed it loads the encoder.
 AUTO_MAPS: dict[str, dict[str, str]] = {
     "JointMAEModel": {"AutoModel": "modeling_jointmae.JointMAEModel"},
     "JointMAEForPreTraining": {
@@ -36,7 +35,7 @@ AUTO_MAPS: dict[str, dict[str, str]] = {
     "JointMAEForPointCloudClassification": {"AutoModel": "modeling_jointmae.JointMAEForPointCloudClassification"},
     "JointMAEForPointCloudSegmentation": {"AutoModel": "modeling_jointmae.JointMAEForPointCloudSegmentation"},
 }
-"""`auto_map` of a checkpoint by the name of its class, without `AutoConfig`."""
+"""`auto_map` of a checkpoint for each model class, without `AutoConfig`."""
 
 PIPELINES: dict[str, tuple[str, str]] = {
     "JointMAEModel": ("point-cloud-feature-extraction", "JointMAEPointCloudFeatureExtractionPipeline"),
@@ -47,7 +46,7 @@ PIPELINES: dict[str, tuple[str, str]] = {
     ),
     "JointMAEForPointCloudSegmentation": ("point-cloud-segmentation", "JointMAEPointCloudSegmentationPipeline"),
 }
-"""Task and pipeline of a checkpoint by the name of its class."""
+"""Task and pipeline of a checkpoint for each model class."""
 
 
 def build_auto_map(architecture: str) -> dict[str, str]:
@@ -55,17 +54,17 @@ def build_auto_map(architecture: str) -> dict[str, str]:
 
     Args:
         architecture (`str`):
-            Name of the class that the checkpoint was saved from.
+            Name of the model class that was saved.
 
     Returns:
         `dict[str, str]`: Auto class to `"file.Class"`.
 
     Raises:
-        ValueError: If the class is not one of ours.
+        ValueError: If the class is not one of this package.
     """
     if architecture not in AUTO_MAPS:
         raise ValueError(f"`architecture` must be one of {', '.join(AUTO_MAPS)}, got {architecture!r}.")
-    return {"AutoConfig": CONFIG_CLASS, **AUTO_MAPS[architecture]}
+    return {"AutoConfig": "configuration_jointmae.JointMAEConfig", **AUTO_MAPS[architecture]}
 
 
 def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
@@ -73,24 +72,24 @@ def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
 
     Args:
         architecture (`str`):
-            Name of the class that the checkpoint was saved from, one of `PIPELINES`.
+            Name of the model class that was saved, a key of `PIPELINES`.
 
     Returns:
-        `dict[str, dict[str, Any]]`: Task to what transformers needs to build its pipeline.
+        `dict[str, dict[str, Any]]`: For each task, what transformers needs to build its pipeline.
     """
     task, pipeline_class = PIPELINES[architecture]
     return {task: {"impl": f"pipeline_jointmae.{pipeline_class}", "pt": ["AutoModel"]}}
 
 
 @contextlib.contextmanager
-def code_is_saved(auto_classes: dict[type, str]) -> Iterator[None]:
-    """Let `save_pretrained` of some classes write their code beside the weights.
+def saving_code(auto_classes: dict[type, str]) -> Iterator[None]:
+    """Make `save_pretrained` of some classes save their code too, as long as the context lasts.
 
-    `register_for_auto_class` of transformers does so for good, also in every checkpoint of a training.
+    `register_for_auto_class` of transformers is permanent: every checkpoint of a training run would contain the code.
 
     Args:
         auto_classes (`dict[type, str]`):
-            Class to the name of its Auto class.
+            Name of the Auto class of each class.
     """
     previous = {cls: cls._auto_class for cls in auto_classes}  # type: ignore[attr-defined]
     try:

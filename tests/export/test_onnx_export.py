@@ -30,7 +30,7 @@ def settle(model, points):
 
 
 def count_nodes(graph):
-    """Nodes of a graph and of those inside its nodes."""
+    """Count the nodes of a graph and of its subgraphs."""
     inner = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
     return len(graph.node) + sum(map(count_nodes, inner))
 
@@ -41,13 +41,13 @@ def read_graph(path):
 
 @pytest.fixture(scope="module")
 def exports():
-    """Models and files of the tasks that were exported before: each takes seconds."""
+    """Cache of exported models and files by task, because each export takes seconds."""
     return {}
 
 
 @pytest.fixture
 def export(exports, build_tiny_config, make_cloud, tmp_path_factory):
-    """Export a tiny model; returns the model and the path of the file."""
+    """Export a tiny model, and return the model and the path of the file."""
 
     def export_task(task):
         if task not in exports:
@@ -94,7 +94,7 @@ def test_graph_is_small_with_standard_operators_and_weights_inside(export):
 
 @pytest.fixture
 def export_sampling(tmp_path):
-    """Export farthest point sampling alone."""
+    """Export only farthest point sampling."""
     from jointmae_hf.export.onnx_operators import farthest_point_sample as translation
 
     class Sample(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Inputs and models that several tests of the models share."""
+"""Inputs and models for several tests of the models."""
 
 import logging
 
@@ -53,7 +53,7 @@ def record_calls():
 
 @pytest.fixture
 def transformers_log(caplog, monkeypatch):
-    """Warnings of transformers, whose logger keeps them from pytest by default."""
+    """Warnings of transformers, whose logger hides them from pytest by default."""
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     with caplog.at_level(logging.WARNING):
         yield caplog

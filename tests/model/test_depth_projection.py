@@ -63,7 +63,7 @@ def naive_zbuffer_map(points, view, size, focal, distance):
 
 
 def naive_simpleview_map(points, view, size, focal):
-    """Harmonic mean of raw depths in the pixel `ceil(u - 0.5)`, zero where there is none."""
+    """Harmonic mean of raw depths in the pixel `ceil(u - 0.5)`, zero in empty pixels."""
     depths, inverse = np.zeros((size, size)), np.zeros((size, size))
     for x, y, z in (camera_coordinates(point, view) for point in points):
         column, row = (math.ceil((focal * c / z + 1) * size / 2 - 0.5) for c in (x, y))

@@ -112,7 +112,7 @@ def test_farthest_point_sample_exports_without_unrolling(make_cloud):
 
 
 def test_operator_may_be_registered_twice(unit_sphere_cloud):
-    """Hub code is imported a second time under another name, beside the installed package."""
+    """Remote code is imported a second time under another name, next to the installed package."""
     spec = importlib.util.spec_from_file_location("remote_copy", farthest_point_sampling.__file__)
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)

@@ -16,48 +16,63 @@ from jointmae_hf.model.masking import (
 @pytest.mark.parametrize(("num_tokens", "ratio", "expected"), [(64, 0.75, 48), (196, 0.75, 147), (64, 0.6, 38)])
 def test_random_mask_hides_exactly_the_ratio(num_tokens, ratio, expected):
     assert num_hidden_tokens(num_tokens, ratio) == expected
-    assert random_mask(torch.rand(5, num_tokens), ratio).sum(dim=1).tolist() == [expected] * 5
+    assert random_mask(torch.rand(5, num_tokens), ratio).is_hidden.sum(dim=1).tolist() == [expected] * 5
 
 
 def test_random_mask_hides_the_largest_noise():
-    assert random_mask(torch.tensor([[0.3, 0.9, 0.1, 0.5]]), 0.5).tolist() == [[False, True, False, True]]
+    mask = random_mask(torch.tensor([[0.3, 0.9, 0.1, 0.5]]), 0.5)
+    assert mask.is_hidden.tolist() == [[False, True, False, True]]
+    assert (mask.ids_visible.tolist(), mask.ids_hidden.tolist()) == ([[0, 2]], [[1, 3]])
 
 
 def test_random_mask_hides_exactly_the_ratio_when_noise_is_tied():
-    assert random_mask(torch.zeros(2, 8), 0.75).sum(dim=1).tolist() == [6, 6]
+    assert random_mask(torch.zeros(2, 8), 0.75).is_hidden.sum(dim=1).tolist() == [6, 6]
 
 
 def test_random_mask_hides_each_token_equally_often():
-    frequency = random_mask(torch.rand(20000, 16), 0.75).double().mean(dim=0)
+    frequency = random_mask(torch.rand(20000, 16), 0.75).is_hidden.double().mean(dim=0)
     assert (frequency - 0.75).abs().max() < 0.0125  # four standard deviations
 
 
 def test_random_mask_hides_each_pair_equally_often():
-    mask = random_mask(torch.rand(20000, 8), 0.5).double()
+    mask = random_mask(torch.rand(20000, 8), 0.5).is_hidden.double()
     together = (mask.T @ mask / len(mask))[~torch.eye(8, dtype=torch.bool)]
     assert (together - 3 / 14).abs().max() < 0.0125
 
 
 def test_split_tokens_returns_ascending_indices():
-    visible, hidden = split_tokens(torch.tensor([[True, False, True, False, True]]), 3)
-    assert (visible.tolist(), hidden.tolist()) == ([[1, 3]], [[0, 2, 4]])
+    is_hidden = torch.tensor([[True, False, True, False, True]])
+    mask = split_tokens(is_hidden, 3)
+    assert (mask.ids_visible.tolist(), mask.ids_hidden.tolist()) == ([[1, 3]], [[0, 2, 4]])
+    assert mask.is_hidden is is_hidden
 
 
 def test_restore_tokens_inverts_split_tokens():
     mask, values = random_mask(torch.rand(3, 10), 0.6), torch.randn(3, 10, 2, 4)
-    parts = [torch.stack([row[ids] for row, ids in zip(values, part, strict=True)]) for part in split_tokens(mask, 6)]
+    indices = (mask.ids_visible, mask.ids_hidden)
+    parts = [torch.stack([row[ids] for row, ids in zip(values, part, strict=True)]) for part in indices]
     assert torch.equal(restore_tokens(*parts, mask), values)
 
 
 def test_take_visible_returns_the_visible_rows():
     mask, tokens = random_mask(torch.rand(3, 10), 0.6), torch.randn(3, 10, 4)
-    assert torch.equal(take_visible(tokens, mask, split_tokens(mask, 6)[0]), tokens[~mask].reshape(3, 4, 4))
+    assert torch.equal(take_visible(tokens, mask), tokens[~mask.is_hidden].reshape(3, 4, 4))
+
+
+def test_take_visible_returns_all_rows_without_a_mask():
+    tokens = torch.randn(3, 10, 4)
+    assert take_visible(tokens, None) is tokens
+
+
+def test_token_mask_is_a_pytree_of_tensors():
+    mask = random_mask(torch.rand(3, 10), 0.6)
+    assert [leaf.shape for leaf in torch.utils._pytree.tree_leaves(mask)] == [(3, 10), (3, 4), (3, 6)]
 
 
 def test_take_visible_passes_gradcheck():
     mask = random_mask(torch.rand(3, 6), 0.5)
     tokens = torch.randn(3, 6, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda rows: take_visible(rows, mask, split_tokens(mask, 3)[0]), (tokens,))
+    assert torch.autograd.gradcheck(lambda rows: take_visible(rows, mask), (tokens,))
 
 
 def test_restore_tokens_passes_gradcheck():
@@ -98,7 +113,7 @@ def test_local_alignment_mask_leaves_no_row_empty():
 
 def test_align_noise_keeps_occupied_patches_visible():
     noise = align_noise(torch.rand(4, 16), torch.tensor([[3, 3, 7, -1]]).expand(4, -1))
-    assert not random_mask(noise, 0.75)[:, [3, 7]].any()
+    assert not random_mask(noise, 0.75).is_hidden[:, [3, 7]].any()
 
 
 def test_align_noise_keeps_the_order_of_other_patches():

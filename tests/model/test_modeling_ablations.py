@@ -19,7 +19,6 @@ ABLATIONS = [
     *({"mask_ratio": value} for value in (0.3, 0.6, 0.9)),
     {"mask_ratio_2d": 0.5},
     {"mask_alignment": "aligned"},
-    {"cross_attention_drop_rate": 0.5},
     {"correlation": "group"},
     {"mask_alignment": "aligned", "correlation": "group"},
     {"local_2d_to_3d": False},

@@ -1,4 +1,4 @@
-"""Saving, loading, and what a pre-training checkpoint gives to the other models."""
+"""Saving and loading, and loading a pre-training checkpoint into the other models."""
 
 import copy
 
@@ -53,7 +53,7 @@ def test_joint_features_are_equal_when_saved_and_loaded(encoder, joint_inputs, t
 
 
 def test_twenty_loads_are_equal(pretrained, pretrainer, unit_sphere_cloud, random_arguments):
-    """What is built on the meta device and not loaded comes back as whatever memory holds."""
+    """Tensors that are built on the meta device and not loaded hold uninitialized memory."""
     expected = pretrainer(unit_sphere_cloud, **random_arguments)
     for _ in range(20):
         model = JointMAEForPreTraining.from_pretrained(pretrained)
@@ -76,7 +76,7 @@ def test_pretraining_checkpoint_loads_whole_into_the_encoder(pretrained, pretrai
 
 
 @pytest.mark.parametrize("model_class", HEADS)
-def test_pretraining_checkpoint_leaves_the_head_alone_to_be_trained(pretrained, pretrainer, model_class):
+def test_pretraining_checkpoint_leaves_only_the_head_to_be_trained(pretrained, pretrainer, model_class):
     model, info = model_class.from_pretrained(pretrained, output_loading_info=True)
     head = "classifier." if model_class is JointMAEForPointCloudClassification else "segmenter."
     expected = {name for name in model.state_dict() if name.startswith(head) and "num_batches" not in name}
@@ -86,7 +86,7 @@ def test_pretraining_checkpoint_leaves_the_head_alone_to_be_trained(pretrained, 
 
 
 @pytest.mark.parametrize("model_class", HEADS)
-def test_pretraining_checkpoint_loads_without_a_word_about_what_is_left_out(pretrained, transformers_log, model_class):
+def test_pretraining_checkpoint_loads_silently_without_the_other_parts(pretrained, transformers_log, model_class):
     model_class.from_pretrained(pretrained)
     assert "UNEXPECTED" not in transformers_log.text
     assert "decoder." not in transformers_log.text
@@ -123,7 +123,7 @@ def test_model_may_be_copied(pretrainer, unit_sphere_cloud, random_arguments):
     assert torch.equal(copied(unit_sphere_cloud, **random_arguments).loss, expected)
 
 
-def test_weights_are_initialised_as_meant(build_tiny_config):
+def test_weights_have_their_initial_scale(build_tiny_config):
     model = JointMAEForPreTraining(build_tiny_config(hidden_size=128, position_embedding_2d="learned"))
     unit_scale = {f"{name}.weight": m for name, m in model.named_modules() if isinstance(m, JointMAEUnitScaleLinear)}
     for name, parameter in model.named_parameters():

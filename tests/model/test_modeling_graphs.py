@@ -61,3 +61,10 @@ def test_exported_pretraining_agrees(pretrainer, unit_sphere_cloud, random_argum
     inputs = {"points": unit_sphere_cloud, **random_arguments}
     program = torch.export.export(pretrainer, (), inputs)
     torch.testing.assert_close(program.module()(**inputs).loss, pretrainer(**inputs).loss, **tolerance[torch.float32])
+
+
+def test_exported_masked_encoder_returns_the_same_masks(encoder, joint_inputs, random_arguments):
+    inputs = {**joint_inputs, **random_arguments}
+    result, expected = torch.export.export(encoder, (), inputs).module()(**inputs), encoder(**inputs)
+    for name in ("token_mask_3d", "token_mask_2d"):
+        assert all(torch.equal(a, b) for a, b in zip(result[name], expected[name], strict=True))

@@ -38,6 +38,14 @@ def test_model_hides_tokens_only_when_noise_is_given(encoder, joint_inputs, rand
     assert encoder(**joint_inputs).mask_3d is None
 
 
+def test_model_returns_the_indices_of_its_masks(encoder, joint_inputs, random_arguments):
+    outputs = encoder(**{**joint_inputs, **random_arguments})
+    for mask, token_mask in ((outputs.mask_3d, outputs.token_mask_3d), (outputs.mask_2d, outputs.token_mask_2d)):
+        assert torch.equal(token_mask.is_hidden, mask)
+        assert not mask.gather(1, token_mask.ids_visible).any()
+        assert mask.gather(1, token_mask.ids_hidden).all()
+
+
 def test_model_centers_are_points_of_the_cloud(encoder, unit_sphere_cloud):
     centers = encoder(unit_sphere_cloud).centers
     is_equal = (centers[:, :, None] == unit_sphere_cloud[:, None]).all(dim=-1)

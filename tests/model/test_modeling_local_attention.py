@@ -23,7 +23,7 @@ def dependencies(model, inputs):
 
     model.layers[0].register_forward_pre_hook(capture)
     tokens = model(**inputs).last_hidden_state
-    weights = torch.randn(tokens.shape[-1])  # the sum of a normalised token would be constant
+    weights = torch.randn(tokens.shape[-1])  # the sum of a normalized token would be constant
     rows = []
     for token in range(tokens.shape[1]):
         (gradient,) = torch.autograd.grad((tokens[0, token] * weights).sum(), captured[0], retain_graph=True)
@@ -32,7 +32,7 @@ def dependencies(model, inputs):
 
 
 def correlation(model, inputs):
-    """The paper's rule, computed anew: pairs of 3D and 2D tokens of the first sample."""
+    """The paper's rule, computed again: pairs of 3D and 2D tokens of the first sample."""
     center, radius = bounding_sphere(inputs["points"])
     centers = (model(inputs["points"]).centers - center) / radius
     patches = patch_index(centers, inputs["view"], 1.6, 32, 16)
@@ -130,22 +130,3 @@ def test_eager_attention_returns_no_weight_for_uncorrelated_pairs(encoder, joint
 def test_model_refuses_attention_that_would_drop_the_mask(tiny_config, implementation):
     with pytest.raises((ValueError, ImportError)):
         JointMAEModel._from_config(tiny_config, attn_implementation=implementation)
-
-
-@pytest.mark.parametrize("is_local", [True, False])
-def test_separate_samples_encode_3d_as_without_2d(
-    build_tiny_config, joint_inputs, random_arguments, tolerance, is_local
-):
-    switches = {"local_2d_to_3d": is_local, "local_3d_to_2d": is_local, "drop_path_rate": 0.0}
-    model = JointMAEModel(build_tiny_config(cross_attention_drop_rate=1 - 1e-9, **switches)).train()
-    tokens = model(**{**joint_inputs, **random_arguments}).last_hidden_state
-    expected = model(joint_inputs["points"], noise_3d=random_arguments["noise_3d"]).last_hidden_state
-    torch.testing.assert_close(tokens[:, : expected.shape[1]], expected, **tolerance[torch.float32])
-
-
-def test_share_of_separate_samples_is_the_rate_and_none_in_evaluation(build_tiny_config):
-    model = JointMAEModel(build_tiny_config(cross_attention_drop_rate=0.25)).train()
-    noise = torch.rand(4000, 4)
-    assert model._separate_samples(noise).float().mean() == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(model._separate_samples(noise.flip(1)), model._separate_samples(noise))
-    assert model.eval()._separate_samples(noise) is None

@@ -66,7 +66,7 @@ def test_pretraining_target_points_are_the_groups_of_the_input(pretrainer, unit_
 
 
 def test_pretraining_does_not_depend_on_place_and_size_of_the_frame(pretrainer, unit_sphere_cloud, random_arguments):
-    """The depth map is that of the normalised cloud, wherever the cloud lies."""
+    """The depth map is that of the normalized cloud, wherever the cloud is."""
     moved = pretrainer(unit_sphere_cloud * 0.5 + 0.25, **random_arguments).depth_map
     torch.testing.assert_close(moved, pretrainer(unit_sphere_cloud, **random_arguments).depth_map, rtol=0, atol=1e-4)
 
@@ -91,7 +91,7 @@ def test_pretraining_gives_every_parameter_a_gradient(pretrainer, unit_sphere_cl
 
 @pytest.mark.parametrize("loss", ["loss_3d", "loss_2d", "loss_3d_2d"])
 def test_each_loss_reaches_both_branches(pretrainer, unit_sphere_cloud, random_arguments, loss):
-    """Through the shared decoder; without it 2D would teach 3D nothing."""
+    """The shared decoder connects the branches; without it 3D would learn nothing from 2D."""
     pretrainer(unit_sphere_cloud, **random_arguments)[loss].backward()
     for module in (pretrainer.jointmae.embeddings_3d.projection, pretrainer.jointmae.embeddings_2d.projection):
         assert module.weight.grad.abs().max() > 0
@@ -114,7 +114,7 @@ def test_cross_loss_prefers_the_perfect_reconstruction(build_tiny_config, make_c
     offsets = outputs.target_points.unflatten(1, (32, 16)) - outputs.centers[:, :, None]
     candidates = {
         "perfect": outputs.target_points,
-        "all points on their centre": (outputs.target_points.unflatten(1, (32, 16)) - offsets).flatten(1, 2),
+        "all points on their center": (outputs.target_points.unflatten(1, (32, 16)) - offsets).flatten(1, 2),
         "all points at the origin": torch.zeros_like(outputs.target_points),
         "noise": outputs.target_points + 0.2 * torch.randn_like(outputs.target_points),
     }

@@ -1,4 +1,4 @@
-"""What the paper fixes, asserted on the default configuration."""
+"""What the paper specifies, asserted on the default configuration."""
 
 import pytest
 import torch

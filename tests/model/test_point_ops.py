@@ -22,7 +22,7 @@ def naive_neighbors(query, points, num_neighbors):
 
 
 def naive_chamfer_distance(source, target):
-    """One pair of sets, by Python loops over points; differentiable."""
+    """Chamfer distance of one pair of sets by Python loops; differentiable."""
     total = 0
     for first, second in ((source, target), (target, source)):
         nearest = [min(((a - b) ** 2).sum() for b in second) for a in first]
@@ -161,7 +161,7 @@ def test_interpolate_features_passes_gradcheck(make_cloud):
 
 @pytest.mark.parametrize("most", [1, 90, 20 * 90, 3 * 20 * 90, 1 << 19])
 def test_searches_in_several_blocks_equal_one(make_cloud, most, monkeypatch):
-    """One row, a few rows, a cloud, three clouds and all of them at a time."""
+    """Blocks of one row, a few rows, a cloud, three clouds and all clouds."""
     queries, points, is_valid = make_cloud(7, 20), make_cloud(7, 90, seed=1), torch.rand(7, 90) < 0.1
     distance = (queries[:, :, None] - points[:, None]).square().sum(dim=-1)
     monkeypatch.setattr(point_ops, "CPU_PAIRS_PER_BLOCK", most)
@@ -183,7 +183,7 @@ def test_searches_take_no_cloud_and_no_query(make_cloud):
 
 
 def test_neighbors_of_a_large_cloud_take_little_memory(make_cloud):
-    """The whole matrix of distances would take 3 GiB."""
+    """The whole distance matrix would need 3 GiB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     k_nearest_neighbors(make_cloud(1, 4_000), make_cloud(1, 200_000), 4)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000

@@ -1,7 +1,7 @@
-"""Transformers' own common tests, taken from the source archive of the installed version.
+"""Common tests of transformers, from the source archive of the installed version.
 
-Wheels come without tests. The archive holds the common ones alone, as flat files in `tests/`; what they import from
-elsewhere is replaced by stubs, since neither export backends nor text generation apply to point clouds.
+Wheels do not contain tests. The archive contains only the common ones, as flat files in `tests/`; stubs replace the
+modules that they import from elsewhere, for export backends and text generation, which do not apply to point clouds.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ COMMON_ARGUMENTS = {
     "label2id": {"chair": 0, "table": 1, "lamp": 2},
     "problem_type": "single_label_classification",
 }
-"""Fields of every configuration, with values other than their defaults."""
+"""Fields of every configuration, with values that differ from the defaults."""
 
 STUBS = {
     "__init__.py": "",
@@ -39,7 +39,7 @@ STUBS = {
 
 
 def common_tests_folder(cache_folder: Path) -> Path:
-    """Folder for `sys.path` that holds the package `transformers_common_tests`, fetched where it is missing."""
+    """Return a folder for `sys.path` with the package `transformers_common_tests`; download it if it is missing."""
     folder = cache_folder / f"transformers-{transformers.__version__}"
     if not folder.is_dir():
         cache_folder.mkdir(parents=True, exist_ok=True)
@@ -48,20 +48,20 @@ def common_tests_folder(cache_folder: Path) -> Path:
             try:
                 (Path(temporary) / "new").rename(folder)
             except OSError:
-                if not folder.is_dir():  # another test process was not faster either
+                if not folder.is_dir():  # unless another test process was faster
                     raise
     return folder
 
 
 def download_archive(folder: Path) -> Path:
-    """Source archive of the installed version, from the package index that pip is configured with."""
+    """Download the source archive of the installed version from the package index of pip."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "transformers"]
     subprocess.run([*command, "--dest", str(folder), f"transformers=={transformers.__version__}"], check=True)
     return next(folder.glob("transformers-*.tar.gz"))
 
 
 def unpack_common_tests(archive: Path, package: Path) -> None:
-    """Write the flat test files and the stubs, which take precedence, into a package."""
+    """Write the flat test files and the stubs, which take precedence, to a package."""
     package.mkdir(parents=True)
     with tarfile.open(archive) as opened:
         for member in opened.getmembers():

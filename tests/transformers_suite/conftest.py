@@ -1,6 +1,6 @@
-"""Run transformers' common tests with `pytest -m suite`; nothing is fetched otherwise.
+"""Run the common tests of transformers with `pytest -m suite`; otherwise nothing is downloaded.
 
-The files are kept in the folder that the environment variable `JOINTMAE_SUITE_CACHE` names, or in pytest's cache.
+They are cached in the folder given by the environment variable `JOINTMAE_SUITE_CACHE`, or in the cache of pytest.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ def is_selected(config):
 
 
 def load_harness():
-    """The module beside this file; test folders are no packages."""
+    """Load the module next to this file; test folders are no packages."""
     spec = importlib.util.spec_from_file_location("common_tests", Path(__file__).with_name("common_tests.py"))
     harness = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(harness)
@@ -32,7 +32,7 @@ def pytest_configure(config):
     sys.path.insert(0, str(folder))
     source = (folder / harness.PACKAGE_NAME / "test_modeling_common.py").read_text()
     for name in sorted(set(re.findall(r"\bmark\.(\w+)", source))):
-        config.addinivalue_line("markers", f"{name}: a mark of transformers' tests")
+        config.addinivalue_line("markers", f"{name}: a marker of the tests of transformers")
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -1,4 +1,4 @@
-"""Transformers' common tests of configurations."""
+"""Common tests of transformers for configurations."""
 
 import unittest
 

@@ -1,4 +1,4 @@
-"""Transformers' common tests of feature extractors."""
+"""Common tests of transformers for feature extractors."""
 
 import unittest
 from typing import ClassVar

@@ -1,10 +1,11 @@
-"""Transformers' common tests of models, on every class and on both modalities."""
+"""Common tests of transformers for models, on every class and on both modalities."""
 
 import unittest
 from unittest import mock
 
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 from transformers_common_tests.test_modeling_common import ModelTesterMixin, floats_tensor
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.suite
 
 
 class JointMAEModelTester:
-    """What upstream calls a model tester: a tiny configuration with inputs for it."""
+    """Model tester in the sense of transformers: a tiny configuration and inputs for it."""
 
     is_training = True
     batch_size = 2
@@ -63,7 +64,7 @@ class JointMAEModelTester:
 
 
 class JointMAEModelTests(ModelTesterMixin):
-    """The common tests, with what upstream cannot know of a model of points."""
+    """The common tests, adapted to a model of points."""
 
     test_resize_embeddings = False
     input_names = ("points",)
@@ -92,7 +93,7 @@ class JointMAEModelTests(ModelTesterMixin):
         return inputs
 
     def test_model_get_set_embeddings(self):
-        """As upstream's vision models have it: the first layer is not an `nn.Embedding`."""
+        """Test the first layer, which as in vision models is not an `nn.Embedding`."""
         for model_class in self.all_model_classes:
             model, layer = model_class(self.model_tester.get_config()), torch.nn.Linear(3, 8)
             assert isinstance(model.get_input_embeddings(), torch.nn.Module)
@@ -101,17 +102,13 @@ class JointMAEModelTests(ModelTesterMixin):
             assert model.get_output_embeddings() is None
 
     def test_model_outputs_equivalence(self):
-        """Upstream subtracts outputs, and masks are bool: they are compared as numbers."""
+        """Compare masks as numbers: the common test subtracts outputs, and bool tensors cannot be subtracted."""
 
         def as_numbers(value):
             return value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bool else value
 
         def cast_masks(module, args, output):
-            if not isinstance(module, self.all_model_classes):
-                return output
-            if isinstance(output, tuple):
-                return tuple(map(as_numbers, output))
-            return type(output)(**{name: as_numbers(value) for name, value in output.items()})
+            return tree_map(as_numbers, output) if isinstance(module, self.all_model_classes) else output
 
         handle = torch.nn.modules.module.register_module_forward_hook(cast_masks)
         self.addCleanup(handle.remove)
