@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .builders.modelnet40 import ModelNet40
     from .builders.modelnet40_names import MODELNET10_CLASSES, MODELNET40_CLASSES
     from .builders.modelnet_few_shot import ModelNetFewShot
+    from .builders.sample_shapes import SAMPLE_SHAPES_CLASSES, SampleShapes, SampleShapesConfig
     from .builders.scanobjectnn import ScanObjectNN
     from .builders.scanobjectnn_files import SCANOBJECTNN_CLASSES
     from .builders.shapenet55 import ShapeNet55
@@ -39,6 +40,7 @@ __all__ = [
     "MODELNET10_CLASSES",
     "MODELNET40_CLASSES",
     "POINT_CLOUD_SUFFIXES",
+    "SAMPLE_SHAPES_CLASSES",
     "SCANOBJECTNN_CLASSES",
     "SHAPENET55_SYNSETS",
     "SHAPENET_PART_PARTS",
@@ -61,6 +63,8 @@ __all__ = [
     "RandomRotateY",
     "RandomStream",
     "RandomSubsample",
+    "SampleShapes",
+    "SampleShapesConfig",
     "ScaleAndTranslate",
     "ScanObjectNN",
     "ShapeNet55",
