@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .builders.modelnet40_layouts import MODELNET10_CLASSES, MODELNET40_CLASSES
     from .builders.modelnet_few_shot import ModelNetFewShot
     from .builders.point_cloud_builder import DatasetError
+    from .builders.sample_shapes import SAMPLE_SHAPES_CLASSES, SampleShapes, SampleShapesConfig
     from .builders.scanobjectnn import SCANOBJECTNN_CLASSES, ScanObjectNN
     from .builders.shapenet55 import SHAPENET55_SYNSETS, ShapeNet55
     from .builders.shapenet_part import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS, ShapeNetPart
@@ -43,6 +44,7 @@ __all__ = [
     "MODELNET10_CLASSES",
     "MODELNET40_CLASSES",
     "POINT_CLOUD_SUFFIXES",
+    "SAMPLE_SHAPES_CLASSES",
     "SCANOBJECTNN_CLASSES",
     "SHAPENET55_SYNSETS",
     "SHAPENET_PART_PARTS",
@@ -65,6 +67,8 @@ __all__ = [
     "RandomRotateY",
     "RandomStream",
     "RandomSubsample",
+    "SampleShapes",
+    "SampleShapesConfig",
     "ScaleAndTranslate",
     "ScanObjectNN",
     "ShapeNet55",
