@@ -18,9 +18,9 @@ from jointmae_hf.data.builders.few_shot_pickles import FewShotPickle
 from jointmae_hf.data.builders.modelnet40_pickles import ModelNet40Pickles
 from jointmae_hf.data.builders.split_lists import read_names
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
-from jointmae_hf.data.readers.number_files import read_numbers
 from jointmae_hf.data.readers.pcd import decompress_lzf
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.hub.convert_point_mae import read_point_mae
 from jointmae_hf.model.cloud_files import read_cloud_file
 

@@ -14,12 +14,10 @@ from datasets.fingerprint import Hasher
 from jointmae_hf.data.readers import arrays as array_readers
 from jointmae_hf.data.readers import formats as readers
 from jointmae_hf.data.readers import hdf5 as hdf5_files
-from jointmae_hf.data.readers import mesh_checks, surface_sampling
-from jointmae_hf.data.readers import meshes as mesh_readers
 from jointmae_hf.data.readers import pcd as pcd_reader
-from jointmae_hf.data.readers import text as text_readers
 from jointmae_hf.data.readers import validation as point_checks
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
+from jointmae_hf.model import cloud_files, mesh_files, surface_sampling
 
 from . import cache_seal
 from .cache_seal import SealedCache
@@ -30,14 +28,13 @@ from .folder_files import PointCloudFile, class_names_of, find_point_cloud_files
 _SOURCES = (
     array_readers,
     cache_seal,
+    cloud_files,
     hdf5_files,
-    mesh_checks,
-    mesh_readers,
+    mesh_files,
     pcd_reader,
     point_checks,
     readers,
     surface_sampling,
-    text_readers,
 )
 _POINTS_PER_TABLE = 1 << 20
 _TURNS = {

@@ -5,11 +5,12 @@ from typing import Any
 import datasets
 
 from jointmae_hf.data import label_checks
+from jointmae_hf.data.readers import formats as readers
 from jointmae_hf.data.readers import hdf5 as hdf5_files
-from jointmae_hf.data.readers import mesh_checks, number_files, surface_sampling
-from jointmae_hf.data.readers import meshes as mesh_readers
 from jointmae_hf.data.readers import safe_pickle as safe_pickle
+from jointmae_hf.data.readers import text as text_readers
 from jointmae_hf.data.schema import point_cloud_features
+from jointmae_hf.model import cloud_files, mesh_files, surface_sampling
 
 from . import (
     modelnet40_files,
@@ -61,24 +62,25 @@ class ModelNet40(PointCloudBuilder):
     Raises:
         ValueError: If an option is wrong.
         DatasetError: If the files in `data_dir` are not those of the dataset, or it holds several layouts.
-        ImportError: If h5py or trimesh is needed and not installed.
+        ImportError: If h5py is needed and not installed.
     """
 
     SOURCE = modelnet40_names.MODELNET40_SOURCE
     MODULES = (
         hdf5_files,
         label_checks,
-        mesh_checks,
+        cloud_files,
         modelnet40_files,
         modelnet40_hdf5,
         modelnet40_meshes,
         modelnet40_names,
         modelnet40_pickles,
         modelnet40_text,
-        number_files,
-        mesh_readers,
+        mesh_files,
+        readers,
         safe_pickle,
         surface_sampling,
+        text_readers,
     )
     _files: modelnet40_files.ModelNet40Files
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from jointmae_hf.data.readers.meshes import read_mesh
+from jointmae_hf.data.readers.formats import read_point_cloud
 
 from .modelnet40_names import CLASSES, MODELNET40_CLASSES, OFFICIAL_COUNTS, class_of_shape
 from .source_files import Clouds, ListedFile, ListedFiles
@@ -36,7 +36,7 @@ class ModelNet40Meshes(ListedFiles):
     def _sample(self, file: ListedFile) -> np.ndarray:
         """Points of one mesh, which depend on the seed and the name of the shape alone."""
         rng = np.random.default_rng([self.seed, crc32(file.id.encode())])
-        points = read_mesh(file.path, self.num_points, rng)
+        points = read_point_cloud(file.path, self.num_points, rng=rng)
         if len(points) != self.num_points:
             raise ValueError(f"`{file.path}` must have faces to sample points from, got vertices alone.")
         # The meshes have z up; the published clouds are their mirror image with y up, not turned copies.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jointmae_hf.data.label_checks import check_class_list
-from jointmae_hf.data.readers.number_files import read_numbers
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.data.readers.validation import check_points
 
 from .modelnet40_names import CLASSES, OFFICIAL_COUNTS, class_of_shape, label_of_shape

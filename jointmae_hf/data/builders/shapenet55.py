@@ -4,9 +4,9 @@ from typing import Any
 
 import datasets
 
-from jointmae_hf.data.readers import arrays as array_readers
 from jointmae_hf.data.readers import formats as readers
 from jointmae_hf.data.schema import point_cloud_features
+from jointmae_hf.model import cloud_files
 
 from . import shapenet55_files
 from .point_cloud_builder import PointCloudBuilder
@@ -39,7 +39,7 @@ class ShapeNet55(PointCloudBuilder):
     """
 
     SOURCE = shapenet55_files.SHAPENET55_SOURCE
-    MODULES = (array_readers, readers, shapenet55_files)
+    MODULES = (cloud_files, readers, shapenet55_files)
 
     def __init__(
         self, *, data_dir: str | None = None, whole: bool = False, hash: str | None = None, **kwargs: Any

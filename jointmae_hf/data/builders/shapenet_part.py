@@ -6,7 +6,7 @@ import datasets
 
 from jointmae_hf.data import label_checks
 from jointmae_hf.data.readers import hdf5 as hdf5_files
-from jointmae_hf.data.readers import number_files
+from jointmae_hf.data.readers import text as text_readers
 from jointmae_hf.data.schema import point_cloud_features
 
 from . import shapenet_part_files, shapenet_part_hdf5, shapenet_part_names, shapenet_part_text
@@ -52,7 +52,7 @@ class ShapeNetPart(PointCloudBuilder):
     MODULES = (
         hdf5_files,
         label_checks,
-        number_files,
+        text_readers,
         shapenet_part_files,
         shapenet_part_hdf5,
         shapenet_part_names,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointmae_hf.data.readers.number_files import read_numbers
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.data.readers.validation import check_points, reader_errors
 
 from .shapenet_part_names import CATEGORIES, LIST_OF_SPLIT, OFFICIAL_COUNTS, SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS

@@ -10,10 +10,10 @@ import pyarrow as pa
 from datasets.fingerprint import Hasher
 
 from jointmae_hf.data import schema
-from jointmae_hf.data.readers import surface_sampling
 from jointmae_hf.data.synthetic import families as shape_families
 from jointmae_hf.data.synthetic import furniture_families, household_families, primitives, vehicle_families
 from jointmae_hf.data.synthetic import solids as bars
+from jointmae_hf.model import surface_sampling
 
 from . import cache_seal
 from .cache_seal import SealedCache

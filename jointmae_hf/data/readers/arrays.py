@@ -1,12 +1,10 @@
-"""Readers of clouds from arrays and tables: `.npy`, `.npz`, `.h5` and `.parquet`."""
+"""Read clouds from arrays and tables: `.npz`, `.h5` and `.parquet`."""
 
 import math
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-
-from jointmae_hf.model.cloud_files import open_npy
 
 from .hdf5 import HDF5_RULE, describe_hdf5, opened_hdf5
 from .validation import check_expansion, check_layout, check_points, reader_errors
@@ -43,24 +41,6 @@ def _choose_array(names: list[str], points_key: str | None, path: Path) -> str:
         return names[0]
     rule = "an array called `points`, or one array alone" if points_key is None else f"an array called `{wanted}`"
     raise ValueError(f"`{path}` must hold {rule}, got {sorted(names)}. Set `points_key`.")
-
-
-def read_npy(path: Path) -> np.ndarray:
-    """Read a cloud from a `.npy` file. Pickled objects are never loaded.
-
-    Args:
-        path (`pathlib.Path`):
-            File with one float or integer array of shape `(num_points, 3)`.
-
-    Returns:
-        `np.ndarray`: float32 of shape `(num_points, 3)`, in memory.
-
-    Raises:
-        ValueError: If the file cannot be read, or does not hold finite points of that shape.
-    """
-    with reader_errors(path, "be a complete .npy file without Python objects"):
-        stored = open_npy(path)
-    return check_points(stored, path)
 
 
 def read_npz(path: Path, points_key: str | None = None) -> np.ndarray:
