@@ -127,7 +127,7 @@ def spoil_mesh(text):
         (spoil_mesh(""), r"bed_0101\.off \(empty\)"),
         (spoil_mesh(CLEAN[:-12]), r"bed_0101\.off` must be a complete \.off file"),
         (spoil_mesh(off("OFF\n5 0 0\n", [])), "must have faces to sample points from"),
-        (spoil_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "must have faces with an area"),
+        (spoil_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "its faces have no area"),
         (spoil_mesh(off("OFF\n5 1 0\n", [(0, 1, 5)])), r"bed_0101\.off` must be a complete"),
         (spoil_mesh("solid"), r"bed_0101\.off` must be a complete"),
     ],
