@@ -131,7 +131,7 @@ def open_npy(path: Path) -> np.ndarray:
 
 
 def parse_text(text: str, may_start_with_count: bool = False) -> np.ndarray:
-    """Parse a cloud from text with one point a line, numbers separated by white space or commas.
+    """Parse a cloud from text with one point a line, numbers separated by whitespace or commas.
 
     The first three columns are x, y and z, unless a first line or a comment names the columns and says otherwise.
 

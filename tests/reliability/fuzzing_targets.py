@@ -1,4 +1,4 @@
-"""The readers that `fuzzing.py` gives spoiled files to, each with whole files to start from."""
+"""The readers that `fuzzing.py` gives corrupted files to, each with whole files to start from."""
 
 import io
 import pickle
@@ -35,7 +35,7 @@ COLUMNS = [Hdf5Column("data", (8, 3)), Hdf5Column("label", (), kinds="iu"), Hdf5
 
 @dataclass(frozen=True)
 class Target:
-    """A reader, the ending and the whole files to spoil, what it may raise, and what is wrong with its result."""
+    """A reader, the ending and the whole files to corrupt, what it may raise, and what is wrong with its result."""
 
     suffix: str
     make_seeds: Callable[[Path], list[bytes]]

@@ -33,7 +33,7 @@ def _check_header(file: IO[bytes], num_bytes: int) -> None:
 
 
 def _choose_array(names: list[str], points_key: str | None, path: Path) -> str:
-    """The array with the name asked for; by default `points`, or else the only array."""
+    """Return the name of the array that was asked for; by default `points`, or else the only array."""
     wanted = "points" if points_key is None else points_key
     if wanted in names:
         return wanted
@@ -107,7 +107,7 @@ def read_h5(path: Path, points_key: str | None = None) -> np.ndarray:
 
 
 def _hdf5_datasets(group: Any, prefix: str = "", above: frozenset[int] = frozenset()) -> dict[str, Any]:
-    """All datasets below a group by path, through hard links alone; `above` are the groups on the way."""
+    """Return all datasets below a group by path, through hard links alone; `above` are the groups on the way."""
     import h5py
 
     address = h5py.h5o.get_info(group.id).addr
@@ -128,7 +128,7 @@ def read_parquet(path: Path) -> np.ndarray:
 
     Args:
         path (`pathlib.Path`):
-            File with number columns `x`, `y` and `z`, or `X`, `Y` and `Z`, without nulls; others are left aside.
+            File with number columns `x`, `y` and `z`, or `X`, `Y` and `Z`, without nulls; others are ignored.
 
     Returns:
         `np.ndarray`: float32 of shape `(num_points, 3)`.

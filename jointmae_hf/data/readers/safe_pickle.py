@@ -143,9 +143,9 @@ _STAND_INS: dict[tuple[str, str], object] = {
 
 
 def torch_stand_ins() -> list[Any]:
-    """Stand-ins for what a pickled numpy number names, for `torch.serialization.safe_globals`.
+    """Return stand-ins for what a pickled numpy number names, for `torch.serialization.safe_globals`.
 
-    With the real ones, a spoiled file can end the process: `numpy.dtype.__setstate__` believes what it is given.
+    With the real ones, a corrupted file can end the process: `numpy.dtype.__setstate__` believes what it is given.
 
     Returns:
         `list[Any]`: Pairs of a stand-in and the name it answers to, and the class that `torch.load` may set the state of.
@@ -155,10 +155,10 @@ def torch_stand_ins() -> list[Any]:
 
 
 class _RestrictedUnpickler(pickle._Unpickler):
-    """Unpickler that knows the stand-ins alone.
+    """Unpickler that can reach the stand-ins alone.
 
-    It is the one in Python: the one in C reserves memory for whatever number a file gives as a length or as a place in its
-    list of values.
+    It derives from the one written in Python: the one in C reserves memory for any number that a file gives as a length or
+    as an index of its memo.
     """
 
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
