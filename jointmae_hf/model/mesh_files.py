@@ -395,7 +395,7 @@ def parse_obj(content: bytes) -> Mesh:
     if len(widths) > 1 or min(widths, default=3) < 3:
         raise ValueError(f"its vertices have {widths} numbers and not the same, at least three")
     faces = "\n".join(rows["f"])
-    faces = re.sub(r"/\S*", "", faces) if "/" in faces else faces  # texture coordinates and normals
+    faces = re.sub(r"(?<=\S)/\S*", "", faces) if "/" in faces else faces  # texture coordinates and normals
     corners, _, sizes = _parse_table(faces.split("\n") if faces else [])
     if (corners == 0).any():
         raise ValueError("its faces name vertex 0; the first vertex of this format is 1")

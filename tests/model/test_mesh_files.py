@@ -229,6 +229,7 @@ def test_obj_ignores_texture_coordinates_and_normals(face):
         (b"f 1 2 1.5", "name vertex 1.5 and"),
         (b"f 1 2 nan", "name vertex nan and"),
         (b"f 1 2 x", "'x'"),
+        (b"f 1/1 /2 3/3 2", "'/2'"),
         (b"f", "a line of it holds 'f' alone"),
         (b"f 1 2", "none of its faces can be read"),
     ],
