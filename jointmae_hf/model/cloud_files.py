@@ -95,9 +95,9 @@ def check_cloud(points: np.ndarray, path: Path) -> np.ndarray:
     check_layout(points.dtype, points.shape, path)
     points = np.array(points, order="C")
     with np.errstate(over="ignore"):
-        as_float32 = points.astype(np.float32)
-    is_finite = np.isfinite(as_float32).all(axis=1)
-    if not is_finite.all():
+        as_float32 = points.astype(np.float32, copy=False)
+    if not np.isfinite(as_float32).all():
+        is_finite = np.isfinite(as_float32).all(axis=1)
         first = int(is_finite.argmin())
         raise ValueError(
             f"`{path}` must hold finite float32 values, got {as_float32[first].tolist()} at point {first} "
@@ -149,8 +149,10 @@ def parse_text(text: str, may_start_with_count: bool = False) -> np.ndarray:
             names do not tell which columns are x, y and z.
     """
     lines = [line for line in map(str.strip, text.splitlines()) if line]
-    comments = [line.lstrip("#/") for line in lines if line.startswith(_COMMENTS)]
-    lines = [line for line in lines if not line.startswith(_COMMENTS)]
+    comments = []
+    if any(start in text for start in _COMMENTS):
+        comments = [line.lstrip("#/") for line in lines if line.startswith(_COMMENTS)]
+        lines = [line for line in lines if not line.startswith(_COMMENTS)]
     header = lines.pop(0) if lines and not _is_number(_split(lines[0])[0]) else None
     if may_start_with_count and lines and lines[0].isdecimal():
         count = lines.pop(0)

@@ -54,7 +54,7 @@ def check_points(points: np.ndarray, path: Path) -> np.ndarray:
             file.
     """
     given = check_cloud(points, path)
-    points = given.astype(np.float32)
+    points = given.astype(np.float32, copy=False)
     if given.dtype.itemsize >= 4 and given.dtype != points.dtype:
         # Integers of 64 bits are more exact than float64.
         _check_rounding(given.astype(np.longdouble if given.dtype.kind in "iu" else np.float64), points, path)
@@ -64,7 +64,7 @@ def check_points(points: np.ndarray, path: Path) -> np.ndarray:
 def _check_rounding(given: np.ndarray, points: np.ndarray, path: Path) -> None:
     """Raise if float32 would blur the shape, as it does with map coordinates of millions of meters."""
     error = float(np.abs(points - given).max())
-    extent = float(np.ptp(given, axis=0).max())
+    extent = max(float(np.ptp(column)) for column in given.T)
     if 0.0 < _LARGEST_ROUNDING * extent < error:
         raise ValueError(
             f"`{path}` must hold coordinates that float32 keeps, got rounding errors of {error:.2g} in a cloud of extent "
