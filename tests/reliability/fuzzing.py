@@ -1,10 +1,10 @@
-"""Spoiled files for every reader: small random changes of whole files, and what the reader makes of them.
+"""Corrupted files for every reader: small random changes of whole files, and what the reader makes of them.
 
     python tests/reliability/fuzzing.py --inputs 100000 --seconds 600
 
 A reader may return what it promises or raise its own error, within 5 seconds of the processor and 1 GiB of memory for all
 files. Anything else is a finding, which is printed with its file in hexadecimal digits; the exit code is 1 then. A reader that
-ends the process leaves its file as `spoiled.*` in a folder `fuzzing-*` of the system's temporary files.
+ends the process leaves its file as `corrupted.*` in a folder `fuzzing-*` of the system's temporary files.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def mutate(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
 
 
 def outcome(target: Target, path: Path) -> str | None:
-    """Say what is wrong with what a reader makes of a file; `None` if nothing is, `""` if it refuses the file."""
+    """Return what is wrong with what a reader makes of a file; `None` if nothing is, `""` if it refuses the file."""
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS_PER_FILE)
     try:
         result = target.read(path)
@@ -84,17 +84,17 @@ def outcome(target: Target, path: Path) -> str | None:
 
 
 def fuzz(name: str, num_inputs: int, seconds: float, seed: int, folder: Path) -> dict[str, Any]:
-    """Give spoiled files to one reader, and count what happens."""
+    """Give corrupted files to one reader, and count what happens."""
     target = TARGETS[name]
     seeds = target.make_seeds(folder)
     for content in seeds:
         path = folder / f"whole{target.suffix}"
         path.write_bytes(content)
         if outcome(target, path) is not None:
-            raise AssertionError(f"{name} must read the file that is to be spoiled: {outcome(target, path)!r}")
+            raise AssertionError(f"{name} must read the file that is to be corrupted: {outcome(target, path)!r}")
     rng = random.Random(f"{seed}-{name}")
     counts: dict[str, Any] = {"inputs": 0, "accepted": 0, "refused": 0, "findings": {}}
-    path = folder / f"spoiled{target.suffix}"
+    path = folder / f"corrupted{target.suffix}"
     start = time.process_time()
     while counts["inputs"] < num_inputs and time.process_time() - start < seconds:
         content = mutate(rng.choice(seeds), seeds, rng)
@@ -110,7 +110,7 @@ def fuzz(name: str, num_inputs: int, seconds: float, seed: int, folder: Path) ->
 
 
 def bound_memory() -> None:
-    """Let this process have 1 GiB more address space than it has now."""
+    """Limit this process to 1 GiB more address space than it has now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

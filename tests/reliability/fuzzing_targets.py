@@ -1,4 +1,4 @@
-"""The readers that `fuzzing.py` gives spoiled files to, each with whole files to start from."""
+"""The readers that `fuzzing.py` gives corrupted files to, each with whole files to start from."""
 
 import io
 import pickle
@@ -18,9 +18,9 @@ from jointmae_hf.data.builders.modelnet40_layouts import ModelNet40Pickles
 from jointmae_hf.data.builders.modelnet_few_shot import FewShotPickle
 from jointmae_hf.data.builders.source_files import read_names
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
-from jointmae_hf.data.readers.number_files import read_numbers
 from jointmae_hf.data.readers.pcd import decompress_lzf
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.hub.convert_point_mae import read_point_mae
 from jointmae_hf.model.cloud_files import read_cloud_file
 
@@ -35,7 +35,7 @@ COLUMNS = [Hdf5Column("data", (8, 3)), Hdf5Column("label", (), kinds="iu"), Hdf5
 
 @dataclass(frozen=True)
 class Target:
-    """A reader, the ending and the whole files to spoil, what it may raise, and what is wrong with its result."""
+    """A reader, the ending and the whole files to corrupt, what it may raise, and what is wrong with its result."""
 
     suffix: str
     make_seeds: Callable[[Path], list[bytes]]
@@ -44,17 +44,17 @@ class Target:
     errors: tuple[type[Exception], ...] = (ValueError,)
 
 
-def no_cloud(result: Any) -> str | None:
-    """What `read_point_cloud` promises: float32, finite, at least one point."""
-    is_cloud = isinstance(result, np.ndarray) and result.dtype == np.float32 and result.ndim == 2
-    is_cloud = is_cloud and result.shape[1] == 3 and len(result) > 0 and bool(np.isfinite(result).all())
+def no_points(result: Any) -> str | None:
+    """What `read_cloud_file` promises: numbers that are finite in float32, at least one point."""
+    is_cloud = isinstance(result, np.ndarray) and result.dtype.kind in "fiu" and result.ndim == 2
+    is_cloud = is_cloud and result.shape[1] == 3 and len(result) > 0
+    is_cloud = is_cloud and bool(np.isfinite(result.astype(np.float32)).all())
     return None if is_cloud else f"returned {type(result).__name__} {getattr(result, 'shape', '')}"
 
 
-def no_array(result: Any) -> str | None:
-    """What `read_cloud_file` promises: an array of plain values; the feature extractor checks them."""
-    is_array = isinstance(result, np.ndarray) and not result.dtype.hasobject
-    return None if is_array else f"returned {type(result).__name__}"
+def no_cloud(result: Any) -> str | None:
+    """What `read_point_cloud` promises: float32 as well."""
+    return no_points(result) or (None if result.dtype == np.float32 else f"returned {result.dtype}")
 
 
 def nothing_wrong(result: Any) -> None:
@@ -73,21 +73,22 @@ def ply_files(_: Path) -> list[bytes]:
     ]
     for order, kind in (("<", b"binary_little_endian"), (">", b"binary_big_endian")):
         faces = b"".join(b"\x03" + np.array(face, order + "i4").tobytes() for face in ([0, 1, 2], [0, 2, 3]))
-        files.append(ply(b"element vertex 4\n" + AXES + FACES, vertices.astype(order + "f4").tobytes() + faces, kind))
+        body = vertices.astype(order + "f4").tobytes()
+        files.append(ply(b"element vertex 4\n" + AXES + FACES, body + faces, kind))
+        mixed = b"\x04" + np.arange(4, dtype=order + "i4").tobytes() + faces[:13]
+        files.append(ply(b"element vertex 4\n" + AXES + FACES, body + mixed, kind))
     return files
 
 
 def off_files(_: Path) -> list[bytes]:
     mesh = b"4 2 0\n" + CORNERS + b"3 0 1 2\n3 0 2 3\n"
-    return [b"OFF\n" + mesh, b"OFF" + mesh, b"OFF\n8 0 0\n" + ROWS]
+    notch = b"5 1 0\n0 0 0\n4 0 0\n4 4 0\n2 0.5 0\n0 4 0\n5 0 1 2 3 4\n"
+    comb = b"8 1 0\n0 0 0\n6 0 0\n6 4 0\n5 1 0\n4 4 0\n3 1 0\n2 4 0\n0 4 0\n8 0 1 2 3 4 5 6 7\n"
+    return [b"OFF\n" + mesh, b"OFF" + mesh, b"OFF\n8 0 0\n" + ROWS, b"OFF\n" + notch, b"OFF\n" + comb]
 
 
 def text_files(_: Path) -> list[bytes]:
     return [ROWS, b"# made by hand\n" + ROWS, b"//X Y Z\n" + ROWS, b"x,y,z\n" + ROWS.replace(b" ", b",")]
-
-
-def plain_text_files(_: Path) -> list[bytes]:
-    return [ROWS, b"# made by hand\n" + ROWS, ROWS.replace(b" ", b",")]
 
 
 def pts_files(_: Path) -> list[bytes]:
@@ -96,7 +97,11 @@ def pts_files(_: Path) -> list[bytes]:
 
 def obj_files(_: Path) -> list[bytes]:
     vertices = b"".join(b"v " + line + b"\n" for line in CORNERS.splitlines())
-    return [vertices + b"vn 0 0 1\nf 1 2 3\nf 1//1 3//1 4//1\n", vertices + b"f 1 2 3 4\nmtllib a.mtl\nusemtl b\n"]
+    return [
+        vertices + b"vn 0 0 1\nf 1 2 3\nf 1//1 3//1 4//1\n",
+        vertices + b"f 1 2 3 4\nmtllib a.mtl\nusemtl b\n",
+        vertices + b"f -4 -3 -2\n" + vertices + b"f -4/1 -2/1 -1/1\n",
+    ]
 
 
 def stl_files(_: Path) -> list[bytes]:
@@ -211,15 +216,17 @@ def cloud(suffix: str, make_seeds: Callable[[Path], list[bytes]]) -> Target:
 
 
 def plain(suffix: str, make_seeds: Callable[[Path], list[bytes]]) -> Target:
-    return Target(suffix, make_seeds, lambda path: read_cloud_file(path, 16), no_array)
+    return Target(suffix, make_seeds, lambda path: read_cloud_file(path, 16), no_points)
 
 
 TARGETS = {
     "read_cloud_file .npy": plain(".npy", npy_files),
-    "read_cloud_file .xyz": plain(".xyz", plain_text_files),
+    "read_cloud_file .xyz": plain(".xyz", text_files),
     "read_cloud_file .pts": plain(".pts", pts_files),
     "read_cloud_file .off": plain(".off", off_files),
     "read_cloud_file .ply": plain(".ply", ply_files),
+    "read_cloud_file .obj": plain(".obj", obj_files),
+    "read_cloud_file .stl": plain(".stl", stl_files),
     "read_point_cloud .npy": cloud(".npy", npy_files),
     "read_point_cloud .npz": cloud(".npz", npz_files),
     "read_point_cloud .h5": cloud(".h5", h5_files),

@@ -115,6 +115,7 @@ def mesh_files() -> dict[str, bytes]:
         "corners.off": b"OFF\n3 1 0\n" + corners + b"%d 0 1 2\n" % TERA,
         "index.off": b"OFF\n3 1 0\n" + corners + b"3 0 1 %d\n" % TERA,
         "index.obj": b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 %d\n" % TERA,
+        "faces.obj": b"v 0 0 0\n" * 3 + b"f 1 2 -%d\n" % TERA,
         "triangles.stl": bytes(80) + b"\xff\xff\xff\xff" + bytes(50),
     }
 
@@ -170,17 +171,21 @@ def checkpoints(folder: Path, target: Path) -> dict[str, bytes]:
 
 
 def pickles(target: Path) -> dict[str, bytes]:
-    doubled = b")" + b"2\x86" * 60
-
     def frame(length: int) -> bytes:
         return b"\x95" + length.to_bytes(8, "little")
 
+    hidden = b"cos\nsystem\n(Vmkdir %b\ntR" % str(target).encode()
     return {
         "code.pkl": pickle.dumps([np.zeros((4, 3)), Code(target)]),
         "length.pkl": b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"abc.",
-        "memo.pkl": b"\x80\x04Nr\xff\xff\xff\x7f.",
-        "hidden.pkl": b"\x80\x04" + frame(11) + frame(7) + b"C\x07Nr\xff\xff\xff\x07..",
-        "endless.pkl": b"\x80\x02}" + doubled + b"Ns.",
+        "bytearray.pkl": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"abc.",
+        "hidden.pkl": b"\x80\x04"
+        + frame(14)
+        + frame(len(hidden))
+        + b"B"
+        + len(hidden).to_bytes(4, "little")
+        + hidden
+        + b".",
     }
 
 

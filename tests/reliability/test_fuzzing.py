@@ -1,4 +1,4 @@
-"""Spoiled files for every reader; see `fuzzing.py`."""
+"""Corrupted files for every reader; see `fuzzing.py`."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ PROGRAM = Path(__file__).with_name("fuzzing.py")
 
 
 def fuzz(num_inputs, seconds, *readers):
-    """What each reader made of spoiled files, in a process of its own; a reader that kills it fails here too."""
+    """What each reader made of corrupted files, in a process of its own; a reader that kills it fails here too."""
     command = [sys.executable, str(PROGRAM), *readers]
     command += ["--inputs", str(num_inputs), "--seconds", str(seconds)]
     finished = subprocess.run(command, capture_output=True, text=True)
@@ -24,7 +24,7 @@ def fuzz(num_inputs, seconds, *readers):
     return outcomes
 
 
-def test_spoiled_files_are_read_or_refused_by_every_reader():
+def test_corrupted_files_are_read_or_refused_by_every_reader():
     outcomes = fuzz(300, 60)
     assert set(outcomes) == set(TARGETS)
     for name, outcome in outcomes.items():
@@ -35,5 +35,5 @@ def test_spoiled_files_are_read_or_refused_by_every_reader():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", TARGETS)
-def test_spoiled_files_are_read_or_refused_in_ten_minutes(name):
+def test_corrupted_files_are_read_or_refused_in_ten_minutes(name):
     assert fuzz(100_000, 600, name)[name]["inputs"] > 300

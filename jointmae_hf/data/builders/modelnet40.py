@@ -124,7 +124,7 @@ class ModelNet40(PointCloudBuilder):
     Raises:
         ValueError: If an option is wrong.
         DatasetError: If the files in `data_dir` are not those of the dataset, or it holds several layouts.
-        ImportError: If h5py or trimesh is needed and not installed.
+        ImportError: If h5py is needed and not installed.
     """
 
     SOURCE = MODELNET40_SOURCE

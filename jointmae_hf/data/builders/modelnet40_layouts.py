@@ -11,10 +11,10 @@ from zlib import crc32
 
 import numpy as np
 
+from jointmae_hf.data.readers.formats import read_point_cloud
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, check_hdf5, read_hdf5
-from jointmae_hf.data.readers.meshes import read_mesh
-from jointmae_hf.data.readers.number_files import read_numbers
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.data.readers.validation import check_points, reader_errors
 from jointmae_hf.data.schema import check_class_list, check_labels
 
@@ -323,7 +323,7 @@ class ModelNet40Meshes(ListedFiles):
     def read_file(self, file: ListedFile) -> dict[str, np.ndarray]:
         """Sample one mesh; the points depend on the seed and the name of the shape alone."""
         rng = np.random.default_rng([self.seed, crc32(file.id.encode())])
-        points = read_mesh(file.path, self.num_points, rng)
+        points = read_point_cloud(file.path, self.num_points, rng=rng)
         if len(points) != self.num_points:
             raise ValueError(f"`{file.path}` must have faces to sample points from, got vertices alone.")
         # The meshes have z up; the published clouds are their mirror image with y up, not rotated copies.

@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, check_hdf5, read_hdf5
-from jointmae_hf.data.readers.number_files import read_numbers
+from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.data.readers.validation import check_points, reader_errors
 from jointmae_hf.data.schema import check_labels, point_cloud_features
 

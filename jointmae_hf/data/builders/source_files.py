@@ -27,7 +27,14 @@ Arrays = Sequence[np.ndarray] | np.ndarray
 ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 """Endings of archives, which are never extracted here."""
 
-BUILDER_SOURCES = ("data/builders", "data/readers", "data/schema.py", "model/cloud_files.py")
+BUILDER_SOURCES = (
+    "data/builders",
+    "data/readers",
+    "data/schema.py",
+    "model/cloud_files.py",
+    "model/mesh_files.py",
+    "model/surface_sampling.py",
+)
 """Modules and sub-packages that every builder may use, as paths in the package."""
 
 _PACKAGE = Path(__file__).parents[2]

@@ -1,12 +1,10 @@
-"""Readers of clouds from arrays and tables: `.npy`, `.npz`, `.h5` and `.parquet`."""
+"""Read clouds from arrays and tables: `.npz`, `.h5` and `.parquet`."""
 
 import math
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-
-from jointmae_hf.model.cloud_files import open_npy
 
 from .hdf5 import HDF5_RULE, describe_hdf5, opened_hdf5
 from .validation import check_expansion, check_layout, check_points, reader_errors
@@ -35,7 +33,7 @@ def _check_header(file: IO[bytes], num_bytes: int) -> None:
 
 
 def _choose_array(names: list[str], points_key: str | None, path: Path) -> str:
-    """The array with the name asked for; by default `points`, or else the only array."""
+    """Return the name of the array that was asked for; by default `points`, or else the only array."""
     wanted = "points" if points_key is None else points_key
     if wanted in names:
         return wanted
@@ -43,24 +41,6 @@ def _choose_array(names: list[str], points_key: str | None, path: Path) -> str:
         return names[0]
     rule = "an array called `points`, or one array alone" if points_key is None else f"an array called `{wanted}`"
     raise ValueError(f"`{path}` must hold {rule}, got {sorted(names)}. Set `points_key`.")
-
-
-def read_npy(path: Path) -> np.ndarray:
-    """Read a cloud from a `.npy` file. Pickled objects are never loaded.
-
-    Args:
-        path (`pathlib.Path`):
-            File with one float or integer array of shape `(num_points, 3)`.
-
-    Returns:
-        `np.ndarray`: float32 of shape `(num_points, 3)`, in memory.
-
-    Raises:
-        ValueError: If the file cannot be read, or does not hold finite points of that shape.
-    """
-    with reader_errors(path, "be a complete .npy file without Python objects"):
-        stored = open_npy(path)
-    return check_points(stored, path)
 
 
 def read_npz(path: Path, points_key: str | None = None) -> np.ndarray:
@@ -127,7 +107,7 @@ def read_h5(path: Path, points_key: str | None = None) -> np.ndarray:
 
 
 def _hdf5_datasets(group: Any, prefix: str = "", above: frozenset[int] = frozenset()) -> dict[str, Any]:
-    """All datasets below a group by path, through hard links alone; `above` are the groups on the way."""
+    """Return all datasets below a group by path, through hard links alone; `above` are the groups on the way."""
     import h5py
 
     address = h5py.h5o.get_info(group.id).addr
@@ -148,7 +128,7 @@ def read_parquet(path: Path) -> np.ndarray:
 
     Args:
         path (`pathlib.Path`):
-            File with number columns `x`, `y` and `z`, or `X`, `Y` and `Z`, without nulls; others are left aside.
+            File with number columns `x`, `y` and `z`, or `X`, `Y` and `Z`, without nulls; others are ignored.
 
     Returns:
         `np.ndarray`: float32 of shape `(num_points, 3)`.

@@ -1,4 +1,4 @@
-"""Reading a cloud from a file, whose format its ending tells.
+"""Read a cloud from a file, whose ending names its format.
 
 Independent of `datasets`, whose builders replace `open` and `os.path` in the module that they are defined in.
 """
@@ -7,24 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import read_h5, read_npy, read_npz, read_parquet
-from .meshes import read_mesh
+from jointmae_hf.model.cloud_files import CLOUD_FILE_SUFFIXES, read_cloud_file
+
+from .arrays import read_h5, read_npz, read_parquet
 from .pcd import read_pcd
-from .text import read_pts, read_text
+from .validation import check_points
 
 
-_READERS = {
-    ".npy": read_npy,
-    ".parquet": read_parquet,
-    ".pcd": read_pcd,
-    ".pts": read_pts,
-    ".txt": read_text,
-    ".xyz": read_text,
-}
+_READERS = {".parquet": read_parquet, ".pcd": read_pcd}
 _KEYED_READERS = {".h5": read_h5, ".npz": read_npz}
-_MESH_SUFFIXES = (".obj", ".off", ".ply", ".stl")
 
-POINT_CLOUD_SUFFIXES: tuple[str, ...] = tuple(sorted([*_READERS, *_KEYED_READERS, *_MESH_SUFFIXES]))
+POINT_CLOUD_SUFFIXES: tuple[str, ...] = tuple(sorted([*_READERS, *_KEYED_READERS, *CLOUD_FILE_SUFFIXES]))
 """Endings of the files that `read_point_cloud` understands, in lower case."""
 
 
@@ -59,8 +52,8 @@ def read_point_cloud(
         raise ValueError(f"`path` must end in one of {', '.join(POINT_CLOUD_SUFFIXES)}, got {path}.")
     if path.exists() and not path.is_file():
         raise ValueError(f"`{path}` must be a regular file, got a folder or a device.")  # a pipe never ends
-    if suffix in _MESH_SUFFIXES:
-        return read_mesh(path, num_points, np.random.default_rng(0) if rng is None else rng)
+    if suffix in CLOUD_FILE_SUFFIXES:
+        return check_points(read_cloud_file(path, num_points, rng), path)
     if suffix in _KEYED_READERS:
         return _KEYED_READERS[suffix](path, points_key)
     return _READERS[suffix](path)

@@ -1,4 +1,4 @@
-"""Reading the HDF5 files of published datasets: what a file holds is compared with what it must hold before it is read."""
+"""Read the HDF5 files of published datasets: what a file holds is compared with what it must hold before it is read."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -90,7 +90,7 @@ class Hdf5Facts(NamedTuple):
 
 
 def describe_hdf5(dataset: Any, path: Path) -> Hdf5Facts:
-    """Ask a dataset what it holds; a damaged file may fail to answer.
+    """Return what a dataset says of itself; a damaged file may fail to answer.
 
     Args:
         dataset (`h5py.Dataset`):
@@ -99,10 +99,10 @@ def describe_hdf5(dataset: Any, path: Path) -> Hdf5Facts:
             Its file, for the message.
 
     Returns:
-        `Hdf5Facts`: What it says.
+        `Hdf5Facts`: Type, shape and sizes.
 
     Raises:
-        ValueError: If it cannot be asked; the message names the file.
+        ValueError: If it does not answer; the message names the file.
     """
     with reader_errors(path, HDF5_RULE):
         num_bytes = max(dataset.nbytes, math.prod(dataset.chunks or ()) * dataset.dtype.itemsize)
@@ -111,10 +111,10 @@ def describe_hdf5(dataset: Any, path: Path) -> Hdf5Facts:
 
 
 def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
-    """The array of a column, after comparing its type with the column; `None` if it may be and is missing."""
+    """Return the array of a column after comparing its type; `None` if it is optional and missing."""
     import h5py
 
-    # Asking the file itself whether it has a name would follow links out of it.
+    # `name in file` would follow links out of it.
     names = list(file)
     if column.name not in names:
         if column.is_required:
@@ -146,7 +146,7 @@ def _checked_dataset(file: Any, column: Hdf5Column, path: Path) -> Any:
 
 
 def _checked_datasets(file: Any, columns: Sequence[Hdf5Column], path: Path) -> dict[str, Any]:
-    """Arrays of some columns, all with as many rows."""
+    """Return the arrays of some columns, all with the same number of rows."""
     with reader_errors(path, HDF5_RULE):
         list(file)
     datasets = {column.name: _checked_dataset(file, column, path) for column in columns}

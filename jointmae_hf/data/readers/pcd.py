@@ -1,7 +1,7 @@
-"""Reader of the Point Cloud Library's `.pcd` files, version 0.7: ascii, binary and binary_compressed.
+"""Read the Point Cloud Library's `.pcd` files, version 0.7: ascii, binary and binary_compressed.
 
 Source: "The PCD (Point Cloud Data) file format" in the library's documentation. The pose of the sensor, `VIEWPOINT`, is
-not applied: points are stored in the world's frame or in the sensor's, and the file does not say which.
+not applied: points are stored in the world's frame or in the sensor's, and the file does not state which.
 """
 
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ def read_pcd(path: Path) -> np.ndarray:
 
     Args:
         path (`pathlib.Path`):
-            File with fields `x`, `y` and `z`; others are left aside.
+            File with fields `x`, `y` and `z`; others are ignored.
 
     Returns:
-        `np.ndarray`: float32 of shape `(num_points, 3)`, also of an organised cloud. Its points without a measurement
+        `np.ndarray`: float32 of shape `(num_points, 3)`, also of an organized cloud. Its points without a measurement
         are NaN and so refused.
 
     Raises:
@@ -59,7 +59,7 @@ def read_pcd(path: Path) -> np.ndarray:
 
 
 def _parse_header(start: bytes) -> _Header:
-    """Read the lines up to and with `DATA`."""
+    """Parse the lines up to and including `DATA`."""
     entries: dict[str, list[str]] = {}
     position = 0
     while "DATA" not in entries:
@@ -83,7 +83,7 @@ def _parse_header(start: bytes) -> _Header:
 
 
 def _point_type(entries: dict[str, list[str]]) -> np.dtype:
-    """Layout of one point, in the order of the fields."""
+    """Return the layout of one point, in the order of the fields."""
     names = entries["FIELDS"]
     counts = [int(count) for count in entries.get("COUNT", ["1"] * len(names))]
     fields: list[tuple[str, str, tuple[int, ...]]] = []
@@ -98,12 +98,12 @@ def _point_type(entries: dict[str, list[str]]) -> np.dtype:
 
 
 def _stack(records: np.ndarray) -> np.ndarray:
-    """Coordinates `(num_points, 3)` from records of whole points."""
+    """Return coordinates `(num_points, 3)` from records of whole points."""
     return np.concatenate([records[axis] for axis in "xyz"], axis=1)
 
 
 def _read_ascii(body: bytes, header: _Header) -> np.ndarray:
-    """One point a line, numbers apart by spaces; an unsigned colour may stand as a float."""
+    """Read one point a line, numbers separated by spaces; an unsigned color may be written as a float."""
     lines = [line for line in body.decode("ascii").splitlines() if line.strip()]
     if len(lines) != header.num_points:
         raise ValueError(f"it has {len(lines)} points and not the {header.num_points} that its header says")
@@ -116,7 +116,7 @@ def _read_ascii(body: bytes, header: _Header) -> np.ndarray:
 
 
 def _read_binary(body: bytes, header: _Header) -> np.ndarray:
-    """All fields of one point after the other."""
+    """Read all fields of one point after the other."""
     size = header.num_points * header.dtype.itemsize
     if len(body) < size:
         raise ValueError(f"it has {len(body)} bytes of points and not the {size} that its header says")
@@ -124,7 +124,7 @@ def _read_binary(body: bytes, header: _Header) -> np.ndarray:
 
 
 def _read_compressed(body: bytes, header: _Header) -> np.ndarray:
-    """One field of all points after the other, compressed together; two sizes stand in front."""
+    """Read one field of all points after the other, compressed together; two sizes stand in front."""
     if len(body) < 8:
         raise ValueError(f"it has {len(body)} bytes of points and not at least 8")
     compressed_size, size = np.frombuffer(body, "<u4", 2).tolist()

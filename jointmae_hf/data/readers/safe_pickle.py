@@ -1,4 +1,4 @@
-"""Unpickling of published files without running what they ask for: numpy arrays of numbers and Python's own values.
+"""Unpickle published files without running what they ask for: numpy arrays of numbers and Python's own values.
 
 A pickle is a program that may call any function it names. Here the only names that it can reach are stand-ins for the five
 that numpy writes, which check their arguments; they have no attributes to change. Files of Python 2 are read too.
@@ -7,17 +7,16 @@ that numpy writes, which check their arguments; they have no attributes to chang
 import math
 import mmap
 import pickle
-import pickletools
 import reprlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .validation import reader_errors
 
 
-_TUPLE_ENDINGS = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _NUMBER_CODES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 
 
@@ -144,9 +143,9 @@ _STAND_INS: dict[tuple[str, str], object] = {
 
 
 def torch_stand_ins() -> list[Any]:
-    """Stand-ins for what a pickled numpy number names, for `torch.serialization.safe_globals`.
+    """Return stand-ins for what a pickled numpy number names, for `torch.serialization.safe_globals`.
 
-    With the real ones, a spoiled file can end the process: `numpy.dtype.__setstate__` believes what it is given.
+    With the real ones, a corrupted file can end the process: `numpy.dtype.__setstate__` believes what it is given.
 
     Returns:
         `list[Any]`: Pairs of a stand-in and the name it answers to, and the class that `torch.load` may set the state of.
@@ -155,8 +154,14 @@ def torch_stand_ins() -> list[Any]:
     return [*((known, ".".join(name)) for name, known in _STAND_INS.items() if name[1] in names), _Type]
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Unpickler that knows the stand-ins alone."""
+class _RestrictedUnpickler(pickle._Unpickler):
+    """Unpickler that can reach the stand-ins alone.
+
+    It derives from the one written in Python: the one in C reserves memory for any number that a file gives as a length or
+    as an index of its memo.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a stand-in; nothing is ever imported."""
@@ -166,53 +171,11 @@ class _RestrictedUnpickler(pickle.Unpickler):
             )
         return _STAND_INS[module, name]
 
+    def load_bytearray8(self: Any) -> None:
+        """Read as many bytes as the file has, where the original reserves as many as it promises."""
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
-def _take(stack: list[bool | None], opcode: pickletools.OpcodeInfo) -> list[bool | None]:
-    """Take from the stack what an opcode takes: some items, or all above the last mark."""
-    if pickletools.markobject not in opcode.stack_before:
-        start = len(stack) - len(opcode.stack_before)
-    else:
-        mark = next((place for place in reversed(range(len(stack))) if stack[place] is None), -1)
-        start = mark - opcode.stack_before.index(pickletools.markobject)
-    if start < 0:
-        raise pickle.UnpicklingError("an instruction without its arguments")
-    taken = stack[start:]
-    del stack[start:]
-    return taken
-
-
-def _check_instructions(content: Any, size: int) -> None:
-    """Raise for a few bytes that would cost the unpickler memory or time without bound.
-
-    It reserves memory for each place below the largest that is announced. And it hashes keys: that of a tuple of two
-    tuples, each of which is the same tuple of two, and so on, would never end. Where an instruction begins a frame within a
-    frame or does not end within its own, CPython's unpickler drops bytes that are read here, and so would run instructions
-    that nobody has checked.
-    """
-    stack: list[bool | None] = []  # whether each item is a tuple; None is a mark
-    memo: dict[int, bool | None] = {}
-    frame_end = 0
-    for opcode, argument, position in pickletools.genops(content):
-        name, start = opcode.name, position or 0
-        if start < frame_end and (name == "FRAME" or content.tell() > frame_end):
-            raise pickle.UnpicklingError(f"an instruction at byte {start} that leaves its frame")
-        if name == "FRAME":
-            frame_end = content.tell() + int(argument or 0)
-        if name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
-            raise pickle.UnpicklingError("a set")
-        if name.endswith("PUT") or name == "MEMOIZE":
-            place = argument if isinstance(argument, int) else len(memo)
-            if place > size:
-                raise pickle.UnpicklingError(f"place {place} in a list of what {size} bytes can name")
-            memo[place] = stack[-1]
-        taken = _take(stack, opcode)
-        first_key = {"DICT": 1, "SETITEM": 1, "SETITEMS": 2}.get(name)  # behind the mark, the dictionary, or both
-        if first_key is not None and any(taken[first_key::2]):
-            raise pickle.UnpicklingError("a tuple as a key")
-        results: dict[str, list[bool | None]] = {"MARK": [None], "DUP": taken * 2}
-        is_tuple = name.endswith(_TUPLE_ENDINGS) or (name.endswith("GET") and bool(memo[int(argument or 0)]))
-        stack += results.get(name) or [is_tuple] * len(opcode.stack_after)
-    content.seek(0)
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 def read_safe_pickle(path: Path, most_bytes: int) -> Any:
@@ -229,6 +192,7 @@ def read_safe_pickle(path: Path, most_bytes: int) -> Any:
 
     Raises:
         ValueError: If the file is larger, cannot be read, is cut off, or asks for anything else; nothing of it is run.
+            A file made to do harm can still take all time and memory, see `SECURITY.md`.
     """
     with reader_errors(path, "be a complete pickle of numpy arrays and plain values"):
         size = path.stat().st_size
@@ -236,5 +200,4 @@ def read_safe_pickle(path: Path, most_bytes: int) -> Any:
             raise ValueError(f"{size} bytes, more than {most_bytes}")
         # A memory map never gives more than the file has.
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            _check_instructions(content, size)
             return _RestrictedUnpickler(content, encoding="latin1").load()

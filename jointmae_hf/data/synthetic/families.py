@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from jointmae_hf.data.readers.surface_sampling import sample_surface
+from jointmae_hf.model.surface_sampling import sample_surface
 
 from . import furniture_families, household_families, vehicle_families
 from .primitives import Parts

@@ -67,8 +67,8 @@ def test_folder_leaves_nothing_in_the_cache_when_a_file_is_bad(cloud_folder, tmp
 
 
 def test_folder_names_the_extra_when_a_package_is_missing(cloud_folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    (cloud_folder / "table" / "z.off").write_text(TRIANGLE)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (cloud_folder / "table" / "z.h5").write_bytes(b"")
     with pytest.raises(ImportError, match=r'pip install "jointmae_hf\[data\]"'):
         load(cloud_folder, tmp_path)
 

@@ -127,7 +127,7 @@ def corrupt_mesh(text):
         (corrupt_mesh(""), r"bed_0101\.off \(empty\)"),
         (corrupt_mesh(CLEAN[:-12]), r"bed_0101\.off` must be a complete \.off file"),
         (corrupt_mesh(off("OFF\n5 0 0\n", [])), "must have faces to sample points from"),
-        (corrupt_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "must have faces with an area"),
+        (corrupt_mesh(off("OFF\n5 1 0\n", [(0, 1, 1)])), "its faces have no area"),
         (corrupt_mesh(off("OFF\n5 1 0\n", [(0, 1, 5)])), r"bed_0101\.off` must be a complete"),
         (corrupt_mesh("solid"), r"bed_0101\.off` must be a complete"),
     ],

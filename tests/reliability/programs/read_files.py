@@ -14,7 +14,6 @@ from pathlib import Path
 import h5py
 import pyarrow.parquet
 import torch
-import trimesh
 
 from jointmae_hf.data import POINT_CLOUD_SUFFIXES, load_point_clouds, read_point_cloud
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
@@ -24,7 +23,7 @@ from jointmae_hf.model.cloud_files import CLOUD_FILE_SUFFIXES, read_cloud_file
 
 
 MEBIBYTE = 1 << 20
-LOADED = (h5py, pyarrow.parquet, torch, trimesh)  # what readers import is no memory of theirs
+LOADED = (h5py, pyarrow.parquet, torch)  # what readers import is no memory of theirs
 
 
 def readers_of(path):
