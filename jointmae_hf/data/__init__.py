@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .streaming import stream_batches
     from .subsampling import FarthestPointSubsample, RandomSubsample
     from .synthetic.families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
-    from .tracing_collator import TracingCollator
     from .transforms import Compose, Jitter, Normalize, RandomRotate, RandomRotateY, ScaleAndTranslate, Transform
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
@@ -68,7 +67,6 @@ __all__ = [
     "SyntheticShape",
     "SyntheticShapes",
     "SyntheticShapesConfig",
-    "TracingCollator",
     "Transform",
     "as_clouds",
     "counter_normal",

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from .ablation_run import AblationStudy
     from .ablation_tables import paired_gains, render_ablation
     from .ablations import ABLATIONS, Ablation
-    from .callbacks import LossProgressCallback
-    from .checkpoint_folders import find_last_checkpoint, list_checkpoints
-    from .checkpoints import CheckpointError, seal_checkpoint, verify_checkpoint
+    from .callbacks import LossProgressCallback, ReconstructionCallback
     from .demonstration import demonstration_checkpoint
     from .diagnostics import encoder_gradient_norms, reference_losses
     from .finetuning_arguments import FineTuningArguments, build_model, parse_fine_tuning_arguments
@@ -30,23 +28,27 @@ if TYPE_CHECKING:
     )
     from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
     from .host_memory import disable_malloc_trim
-    from .non_finite_check import NonFiniteCheck, NonFiniteError
     from .point_cloud_trainer import EVALUATION_EPOCH, PointCloudTrainer
     from .pretraining_run import build_trainer, probe_clouds, save_pretrained, training_defaults
     from .pretraining_trainer import JointMAETrainer, pretraining_noise
     from .processes import check_num_processes, requested_processes, share_out_cores, synchronize_batch_norm
     from .recipes import AUGMENTATIONS, RECIPES, PreTrainingRecipe, Recipe, Setting
-    from .reconstruction_callback import ReconstructionCallback
-    from .resumable_trainer import ResumableTrainer
+    from .resilience import (
+        CheckpointError,
+        NonFiniteError,
+        ResilientTrainer,
+        find_last_checkpoint,
+        list_checkpoints,
+        verify_manifest,
+        write_manifest,
+    )
     from .script_arguments import DatasetArguments, cloud_titles, default_tracker, set_up_process
-    from .sealed_trainer import SealedTrainer
     from .study_clock import Deadline, StopAtDeadline, measure_steps_per_minute
     from .study_finetuning import part_fields_of_clouds, run_fine_tuning, training_of_stage
     from .study_pretraining import Study, balanced_weights, export_weights, find_steps_per_minute
     from .study_record import StudyRecord
     from .study_stages import STUDIES, FineTuningStage, PreTrainingStage
     from .visualization_arguments import VisualizationArguments, VisualizationInputs
-    from .watched_trainer import WatchedTrainer
 else:
     __getattr__, __dir__ = lazy_names(__name__, __file__)
 
@@ -71,7 +73,6 @@ __all__ = [
     "JointMAETrainer",
     "LossProgressCallback",
     "MeasuredFolds",
-    "NonFiniteCheck",
     "NonFiniteError",
     "PointCloudTrainer",
     "PointSampling",
@@ -79,8 +80,7 @@ __all__ = [
     "PreTrainingStage",
     "Recipe",
     "ReconstructionCallback",
-    "ResumableTrainer",
-    "SealedTrainer",
+    "ResilientTrainer",
     "SegmentationTrainer",
     "Setting",
     "StopAtDeadline",
@@ -88,7 +88,6 @@ __all__ = [
     "StudyRecord",
     "VisualizationArguments",
     "VisualizationInputs",
-    "WatchedTrainer",
     "balanced_weights",
     "build_fine_tuning_trainer",
     "build_model",
@@ -123,14 +122,14 @@ __all__ = [
     "run_fine_tuning",
     "save_fine_tuned",
     "save_pretrained",
-    "seal_checkpoint",
     "set_up_process",
     "share_out_cores",
     "synchronize_batch_norm",
     "to_results",
     "training_defaults",
     "training_of_stage",
-    "verify_checkpoint",
+    "verify_manifest",
     "weights_to_measure",
     "write_fine_tuning_results",
+    "write_manifest",
 ]

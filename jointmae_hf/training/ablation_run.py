@@ -25,10 +25,10 @@ from jointmae_hf.evaluation import (
 from jointmae_hf.model import JointMAEConfig
 
 from .ablations import Ablation, fit_recipe
-from .checkpoint_folders import list_checkpoints
 from .pretraining_run import build_trainer, probe_clouds, save_pretrained
 from .pretraining_trainer import JointMAETrainer
 from .recipes import PreTrainingRecipe
+from .resilience.checkpoints import list_checkpoints
 
 
 if TYPE_CHECKING:

@@ -124,8 +124,8 @@ class JointMAETrainer(PointCloudTrainer):
         model = self.unwrapped_model
         was_training = model.training
         model.eval()
-        with self.report_lost_samples():
-            for inputs in self.get_eval_dataloader():
+        with self.watchdog.guard(self.get_eval_dataloader(), "evaluation") as batches:
+            for inputs in batches:
                 points, outputs = self._forward(model, self._prepare_inputs(inputs))
                 for name, value in reference_losses(model, points, outputs).items():
                     self._add(name, value, len(points))

@@ -19,11 +19,11 @@ from jointmae_hf.model import (
     JointMAEForPointCloudSegmentation,
 )
 
-from .checkpoint_folders import find_last_checkpoint
 from .finetuning_few_shot import MeasuredFolds, fine_tune_fold
 from .finetuning_recipes import FINE_TUNING_RECIPES, FineTuningRecipe, PointSampling
 from .finetuning_run import build_fine_tuning_trainer, measure_epochs
 from .finetuning_trainer import ClassificationTrainer, SegmentationTrainer
+from .resilience.checkpoints import find_last_checkpoint
 from .study_clock import Deadline, StopAtDeadline
 from .study_pretraining import SECONDS_TO_START, Study
 from .study_record import StudyRecord

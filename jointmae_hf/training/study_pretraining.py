@@ -26,11 +26,11 @@ from jointmae_hf.evaluation import (
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 
 from .ablations import fit_recipe
-from .checkpoint_folders import find_last_checkpoint
 from .diagnostics import encoder_gradient_norms
 from .pretraining_run import build_trainer, training_defaults
 from .pretraining_trainer import JointMAETrainer, pretraining_noise
 from .recipes import RECIPES
+from .resilience.checkpoints import find_last_checkpoint
 from .study_clock import Deadline, StopAtDeadline, measure_steps_per_minute
 from .study_record import StudyRecord
 from .study_stages import JOINT_MAE, PreTrainingStage
