@@ -76,6 +76,7 @@ def build_trainer(
         train_dataset=as_clouds(dataset["train"]),
         eval_dataset=as_clouds(dataset["validation"]),
         data_collator=PointCloudCollator(config.num_points, training.seed),
+        processing_class=JointMAEFeatureExtractor(num_points=config.num_points),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
         stop_on_signals=True,
@@ -95,8 +96,7 @@ def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
         folder (`pathlib.Path`):
             Where to.
     """
-    trainer.unwrapped_model.save_pretrained(folder)
-    JointMAEFeatureExtractor(num_points=trainer.unwrapped_model.config.num_points).save_pretrained(folder)
+    trainer.save_pretrained(folder)
 
 
 def probe_clouds(
