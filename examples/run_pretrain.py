@@ -25,7 +25,6 @@ from jointmae_hf.training import (
     PreTrainingRecipe,
     ReconstructionCallback,
     build_trainer,
-    save_pretrained,
     set_up_process,
 )
 from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
@@ -126,7 +125,7 @@ def main() -> None:
         return
 
     output_dir = Path(training.output_dir)
-    save_pretrained(trainer, output_dir)
+    trainer.save_pretrained(output_dir)
     if config.use_2d_branch:
         draw(trainer, splits, output_dir)
     dataset = dataset_arguments.dataset_name

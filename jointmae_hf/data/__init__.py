@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .schema import point_cloud_features, point_cloud_table
     from .streaming import stream_batches
     from .synthetic.families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
-    from .tracing_collator import TracingCollator
     from .transforms import (
         Compose,
         FarthestPointSubsample,
@@ -76,7 +75,6 @@ __all__ = [
     "SyntheticShape",
     "SyntheticShapes",
     "SyntheticShapesConfig",
-    "TracingCollator",
     "Transform",
     "as_clouds",
     "counter_normal",

@@ -30,9 +30,9 @@ from jointmae_hf.evaluation import (
 )
 from jointmae_hf.model import JointMAEConfig
 
-from .checkpoint_folders import list_checkpoints
-from .pretraining import JointMAETrainer, build_trainer, probe_clouds, save_pretrained
+from .pretraining import JointMAETrainer, build_trainer, probe_clouds
 from .recipes import PreTrainingRecipe, setting_values
+from .resilience import list_checkpoints
 
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class AblationStudy:
                 name.removeprefix("eval_"): value for name, value in trainer.evaluate().items() if "loss" in name
             }
         if training.should_save:
-            save_pretrained(trainer, folder)
+            trainer.save_pretrained(folder)
             results = [self._probe(trainer, ablation, seed), *self._loss_results(losses, seed)]
             write_results(folder / "results.json", results, self._facts(trainer, ablation, time.time() - start))
         trainer.accelerator.wait_for_everyone()

@@ -6,7 +6,7 @@ from transformers import TrainingArguments, set_seed
 
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
 
-from .pretraining import build_trainer, save_pretrained, training_defaults
+from .pretraining import build_trainer, training_defaults
 from .recipes import QUICK, setting_values
 
 
@@ -47,7 +47,7 @@ def demonstration_checkpoint(
     trainer = build_trainer(config, QUICK, _training_arguments(output_dir, seed, num_steps), splits)
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
-    save_pretrained(trainer, output_dir)
+    trainer.save_pretrained(output_dir)
     result = Result(
         name="loss",
         value=loss,

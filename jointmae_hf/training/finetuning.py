@@ -29,12 +29,12 @@ from jointmae_hf.evaluation import (
 )
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor
 
-from .checkpoints import verify_checkpoint
 from .distributed import synchronize_batch_norm
 from .finetuning_recipes import FineTuningRecipe
 from .point_cloud_trainer import PointCloudTrainer
 from .point_sampling import PointSampling
 from .recipes import setting_values
+from .resilience import verify_manifest
 
 
 if TYPE_CHECKING:
@@ -263,6 +263,12 @@ def build_fine_tuning_trainer(
         train_dataset=train,
         eval_dataset=validation,
         data_collator=PointCloudCollator(sampling.collated_points, training.seed),
+        processing_class=JointMAEFeatureExtractor(
+            num_points=sampling.num_points,
+            do_normalize=sampling.recipe.normalize.value,
+            sampling=sampling.extractor_sampling,
+            seed=sampling.seed,
+        ),
         transform=sampling.training_transform(),
         evaluation_transform=sampling.evaluation_transform(),
         stop_on_signals=True,
@@ -278,7 +284,7 @@ def weights_to_measure(trainer: ClassificationTrainer) -> Iterator[tuple[str, st
     yield "last epoch", "last epoch"
     best = trainer.state.best_model_checkpoint
     if best is not None:
-        verify_checkpoint(Path(best))
+        verify_manifest(Path(best))
         trainer.unwrapped_model.load_state_dict(type(trainer.unwrapped_model).from_pretrained(best).state_dict())
         yield "best epoch", f"best {trainer.args.metric_for_best_model} on validation"
 
@@ -336,14 +342,7 @@ def save_fine_tuned(
     """
     training, config = trainer.args, trainer.unwrapped_model.config
     output_dir = Path(str(training.output_dir))
-    extractor = JointMAEFeatureExtractor(
-        num_points=sampling.num_points,
-        do_normalize=sampling.recipe.normalize.value,
-        sampling=sampling.extractor_sampling,
-        seed=sampling.seed,
-    )
-    trainer.unwrapped_model.save_pretrained(output_dir)
-    extractor.save_pretrained(output_dir)
+    trainer.save_pretrained(output_dir)
     described = sampling.recipe.describe(training, config) | {"weights": results[-1].selection_rule}
     write_fine_tuning_results(output_dir, results, described, pre_training, start)
 

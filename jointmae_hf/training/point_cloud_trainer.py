@@ -1,32 +1,35 @@
-"""What the trainers of pre-training and fine-tuning share: transforms on the device, whole evaluation sets, weight decay."""
+"""The trainer of pre-training and fine-tuning: transforms on the device, whole evaluation sets, weight decay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from jointmae_hf.data import Normalize, Transform
+from jointmae_hf.evaluation.results import installed_versions
 
-from .resumable_trainer import ResumableTrainer
-from .watched_trainer import WatchedTrainer
+from .resilience import ResilientTrainer
 
 
 EVALUATION_EPOCH = 2**31 - 1
 """Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
 
 
-class PointCloudTrainer(WatchedTrainer, ResumableTrainer):
-    """`transformers.Trainer` for batches of `points` and `index`, which are transformed on the device.
+class PointCloudTrainer(ResilientTrainer):
+    """[`ResilientTrainer`] for batches of `points` and `index`, which are transformed on the device.
+
+    With a feature extractor as `processing_class`, each checkpoint loads by `AutoProcessor` too.
 
     Args:
         transform (`Transform`, *optional*):
-            Of training batches; that of evaluation by default.
+            For training batches; the one for evaluation by default.
         evaluation_transform (`Transform`, *optional*):
-            Of evaluation batches; moves them into the unit sphere by default.
+            For evaluation batches; moves them into the unit sphere by default.
         kwargs (`dict[str, Any]`, *optional*):
-            Arguments of [`ResumableTrainer`], and `loader_timeout`, see [`WatchedTrainer`].
+            Arguments of [`ResilientTrainer`].
     """
 
     def __init__(
@@ -36,30 +39,41 @@ class PointCloudTrainer(WatchedTrainer, ResumableTrainer):
         evaluation_transform: Transform | None = None,
         **kwargs: Any,
     ):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, versions=installed_versions(), **kwargs)
         self.evaluation_transform = Normalize() if evaluation_transform is None else evaluation_transform
         self.transform = self.evaluation_transform if transform is None else transform
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""
+        """Return all batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""
         with self._keeping_last_batch():
             return super().get_eval_dataloader(eval_dataset)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
-        """Batches of a set to predict, the smaller last one too."""
+        """Return all batches of a set to predict, the smaller last one too."""
         with self._keeping_last_batch():
             return super().get_test_dataloader(test_dataset)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Names of parameters with weight decay: none of one dimension, no bias, no token. Source: Point-MAE."""
+        """Return names of parameters with weight decay: none of one dimension, no bias, no token. Source: Point-MAE."""
         return [
             name
             for name, parameter in model.named_parameters()
             if parameter.ndim > 1 and not name.endswith(".bias") and "token" not in name
         ]
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Save the model and the feature extractor, without what only training needs.
+
+        Args:
+            folder (`pathlib.Path`):
+                Where to save.
+        """
+        self.unwrapped_model.save_pretrained(folder)
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(folder)
+
     def _transformed(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, int, Tensor]:
-        """Transformed points of a batch, with the epoch and the index that their random numbers depend on."""
+        """Return transformed points of a batch, with the epoch and index that their random numbers depend on."""
         epoch = int(self.state.epoch or 0) if model.training else EVALUATION_EPOCH
         index = inputs["index"].to(inputs["points"].device)
         transform = self.transform if model.training else self.evaluation_transform
@@ -67,7 +81,7 @@ class PointCloudTrainer(WatchedTrainer, ResumableTrainer):
 
     @contextmanager
     def _keeping_last_batch(self) -> Iterator[None]:
-        """Let loaders made in the `with` block keep their last batch."""
+        """Keep the last batch of loaders that are made within the `with` block."""
         drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
         try:
             yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,8 +136,8 @@ class JointMAETrainer(PointCloudTrainer):
         model = self.unwrapped_model
         was_training = model.training
         model.eval()
-        with self.report_lost_samples():
-            for inputs in self.get_eval_dataloader():
+        with self.watchdog.guard(self.get_eval_dataloader(), "evaluation") as batches:
+            for inputs in batches:
                 points, outputs = self._forward(model, self._prepare_inputs(inputs))
                 for name, value in reference_losses(model, points, outputs).items():
                     self._add(name, value, len(points))
@@ -232,6 +231,7 @@ def build_trainer(
         train_dataset=as_clouds(splits["train"]),
         eval_dataset=as_clouds(splits["validation"]),
         data_collator=PointCloudCollator(config.num_points, training.seed),
+        processing_class=JointMAEFeatureExtractor(num_points=config.num_points),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
         stop_on_signals=True,
@@ -240,19 +240,6 @@ def build_trainer(
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(LossProgressCallback)
     return trainer
-
-
-def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
-    """Save the model with a matching feature extractor.
-
-    Args:
-        trainer ([`JointMAETrainer`]):
-            The trainer, after training.
-        folder (`pathlib.Path`):
-            Folder to save in.
-    """
-    trainer.unwrapped_model.save_pretrained(folder)
-    JointMAEFeatureExtractor(num_points=trainer.unwrapped_model.config.num_points).save_pretrained(folder)
 
 
 def has_labels(split: Dataset | PointCloudTensors) -> bool:

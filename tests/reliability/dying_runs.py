@@ -3,6 +3,7 @@
 import resource
 
 from tiny_runs import build_trainer
+from transformers import TrainerCallback
 
 
 def train_and_tell(output_dir, max_steps, connection):
@@ -13,9 +14,13 @@ def train_and_tell(output_dir, max_steps, connection):
     def tell_and_save(*arguments):
         connection.send(("begin", trainer.state.global_step))
         save(*arguments)
-        connection.send(("end", trainer.state.global_step))
+
+    class EndCallback(TrainerCallback):  # after those that write the manifest and rotate
+        def on_save(self, args, state, control, **kwargs):
+            connection.send(("end", state.global_step))
 
     trainer._save_checkpoint = tell_and_save
+    trainer.add_callback(EndCallback())
     trainer.train(resume_from_checkpoint=True)
 
 

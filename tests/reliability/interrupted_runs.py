@@ -72,16 +72,16 @@ def signal_within(trainer, method, count, number):
     setattr(trainer, method, after(count, lambda: os.kill(os.getpid(), number), getattr(trainer, method)))
 
 
-def spoil_loss(trainer, count):
+def corrupt_loss(trainer, count):
     """Have the loss of one batch of this process be NaN; write its samples."""
     compute_loss, calls = trainer.compute_loss, iter(range(1, 1_000_000))
 
-    def spoiled(model, inputs, *arguments, **options):
+    def corrupted(model, inputs, *arguments, **options):
         loss = compute_loss(model, inputs, *arguments, **options)
         if next(calls) != count:
             return loss
         samples = ", ".join(str(sample) for sample in inputs["index"].tolist())
-        Path(trainer.args.output_dir).with_name("spoiled").write_text(samples, encoding="utf-8")
+        Path(trainer.args.output_dir).with_name("corrupted").write_text(samples, encoding="utf-8")
         return loss * float("nan")
 
-    trainer.compute_loss = spoiled
+    trainer.compute_loss = corrupted

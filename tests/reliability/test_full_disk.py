@@ -4,7 +4,7 @@ import pytest
 from dying_runs import train_on_a_full_disk
 from tiny_runs import PROCESSES, assert_same, start, state_of, steps_of, train
 
-from jointmae_hf.training import verify_checkpoint
+from jointmae_hf.training import verify_manifest
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def fill_disk(output_dir, limit, method, **arguments):
     child.join(60)
     assert child.exitcode == 1
     assert steps_of(output_dir) == [1, 2]
-    verify_checkpoint(output_dir / "checkpoint-2")
+    verify_manifest(output_dir / "checkpoint-2")
     return kind, message
 
 

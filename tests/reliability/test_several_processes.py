@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 
-from jointmae_hf.training import verify_checkpoint
+from jointmae_hf.training import verify_manifest
 
 
 RUN_PRETRAIN = Path(__file__).parents[2] / "examples" / "run_pretrain.py"
@@ -118,4 +118,4 @@ def test_signal_to_the_launcher_saves_the_step_under_way(torchrun, tmp_path):
     assert seconds < 10
     assert launcher.returncode == 1
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
-    verify_checkpoint(checkpoint)
+    verify_manifest(checkpoint)

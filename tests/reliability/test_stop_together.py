@@ -7,10 +7,10 @@ import time
 from functools import partial
 
 import pytest
-from interrupted_runs import signal_within, spoil_loss, train_as_rank
+from interrupted_runs import corrupt_loss, signal_within, train_as_rank
 from tiny_runs import assert_same, start, state_of, steps_of
 
-from jointmae_hf.training import verify_checkpoint
+from jointmae_hf.training import verify_manifest
 
 
 RUN = {"max_steps": 4, "eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 1}
@@ -57,18 +57,17 @@ def test_signal_to_one_process_stops_both_at_a_step_from_which_they_go_on(
     changes[rank] = partial(signal_within, method=method, count=count, number=number)
     assert train_two(tmp_path / "run", changes) == [code, code]
     assert steps_of(tmp_path / "run") == [step]
-    verify_checkpoint(tmp_path / "run" / f"checkpoint-{step}")
+    verify_manifest(tmp_path / "run" / f"checkpoint-{step}")
     assert train_two(tmp_path / "run", resume=True) == [0, 0]
     assert_same(*(state_of(folder / "checkpoint-4") for folder in (uninterrupted, tmp_path / "run")))
 
 
 def test_loss_that_is_not_finite_in_one_process_stops_both_and_names_its_samples(tmp_path):
-    changes = [None, partial(spoil_loss, count=3)]
+    changes = [None, partial(corrupt_loss, count=3)]
     assert train_two(tmp_path / "run", changes, save_steps=1, eval_strategy="no") == [1, 1]
     assert steps_of(tmp_path / "run") == [1, 2]
-    assert not list((tmp_path / "run" / "_unfinished").glob("*"))
-    verify_checkpoint(tmp_path / "run" / "checkpoint-2")
+    verify_manifest(tmp_path / "run" / "checkpoint-2")
     errors = [(tmp_path / f"error_{rank}").read_text(encoding="utf-8") for rank in (0, 1)]
     assert errors[0] == errors[1]
-    batch = (tmp_path / "spoiled").read_text(encoding="utf-8")
+    batch = (tmp_path / "corrupted").read_text(encoding="utf-8")
     assert re.search(rf"got \d\.\d+, nan with a gradient norm of nan at step 3, samples {batch}\. ", errors[0])

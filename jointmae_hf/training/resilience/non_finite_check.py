@@ -1,11 +1,11 @@
-"""A look at every step before the optimizer takes it: is all of it finite, has any process been told to stop."""
+"""A check of every step before the optimizer takes it: is all of it finite, has any process been told to stop."""
 
 import math
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class NonFiniteError(ArithmeticError):
@@ -13,26 +13,26 @@ class NonFiniteError(ArithmeticError):
 
 
 class NonFiniteCheck:
-    """Losses and samples of the step under way.
+    """Check losses and gradients of a step, and name its samples if they are not finite.
 
     Args:
         accelerator (`accelerate.Accelerator`):
-            Of the trainer.
+            The accelerator of the trainer.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self._losses: list[Tensor] = []
-        self._indices: list[Tensor] = []
+        self._indices: list[Tensor | None] = []
 
-    def add(self, loss: Tensor, index: Tensor) -> None:
-        """Note a batch of the step; gradient accumulation has several.
+    def add(self, loss: Tensor, index: Tensor | None) -> None:
+        """Add a batch of the step; gradient accumulation has several.
 
         Args:
             loss (`torch.Tensor`):
                 A scalar without gradient.
-            index (`torch.LongTensor` of shape `(batch_size,)`):
-                Of its samples.
+            index (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                Indices of its samples.
         """
         self._losses.append(loss.reshape(()))
         self._indices.append(index)
@@ -40,16 +40,16 @@ class NonFiniteCheck:
     def check(self, step: int, gradient_norm: Tensor | float, stop_signal: int = 0) -> int:
         """Check the step, and forget its batches.
 
-        This waits for the device once a step: there is no other way to know before the optimizer goes on. The norm is
-        the one that the trainer computes anyway, so any gradient that is not finite shows in it, and all losses are
-        looked at together. (`logging_nan_inf_filter`, which this makes needless, waits once a batch.) Processes tell
-        each other by the same transfer, so that all of them stop at the same step and name the same samples.
+        This waits for the device once a step: there is no other way to know before the optimizer goes on. Any gradient
+        that is not finite shows in the norm, and all losses are checked together. (`logging_nan_inf_filter`, which this
+        makes needless, waits once a batch.) Processes tell each other by the same transfer, so that all of them stop at
+        the same step and name the same samples.
 
         Args:
             step (`int`):
                 Number of the step.
             gradient_norm (`torch.Tensor` or `float`):
-                Of all parameters, before it is clipped.
+                Norm over all parameters, before it is clipped.
             stop_signal (`int`, *optional*, defaults to 0):
                 Signal that this process has received.
 
@@ -62,24 +62,31 @@ class NonFiniteCheck:
         losses, indices, self._losses, self._indices = torch.stack(self._losses), self._indices, [], []
         norm = torch.as_tensor(gradient_norm, device=losses.device)
         scaler = self.accelerator.scaler
-        # Under float16 an infinite gradient is no fault: the scaler skips the step and lowers its scale.
+        # Under float16 an infinite gradient is no error: the scaler skips the step and lowers its scale.
         is_broken = ~losses.isfinite().all() | (~norm.isfinite() if scaler is None else False)
         state = torch.stack([is_broken.long(), torch.full_like(is_broken, stop_signal, dtype=torch.long)])
         if self.accelerator.num_processes > 1:
             state = self.accelerator.gather(state[None]).amax(dim=0)
         is_broken_anywhere, signal = state.tolist()
         if is_broken_anywhere:
-            own = [(loss, index.tolist()) for loss, index in zip(losses.tolist(), indices, strict=True)]
+            samples = [[] if index is None else index.tolist() for index in indices]
+            own = list(zip(losses.tolist(), samples, strict=True))
             raise NonFiniteError(_describe(step, gather_object(own), float(norm)))
         return int(signal)
 
 
+def gradient_norm(model: nn.Module) -> Tensor:
+    """Return the norm of the gradient over all parameters."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return nn.utils.get_total_norm(gradients)
+
+
 def _describe(step: int, batches: list[tuple[float, list[int]]], norm: float) -> str:
-    """Name the samples of the batches whose loss is not finite, or all of the step where only the gradient is not."""
+    """Name the samples of the batches whose loss is not finite, or all of the step if only the gradient is not."""
     suspects = [index for loss, index in batches if not math.isfinite(loss)] or [index for _, index in batches]
-    samples = ", ".join(str(sample) for batch in suspects for sample in batch)
+    samples = ", ".join(str(sample) for batch in suspects for sample in batch) or "without an `index`"
     return (
         f"`loss` and its gradient must be finite, got {', '.join(f'{loss:g}' for loss, _ in batches)} with a gradient "
-        f"norm of {norm:g} at step {step}, samples {samples}. The optimizer has not taken this step; checkpoints are as "
-        "they were. Look at these clouds, or lower the learning rate."
+        f"norm of {norm:g} at step {step}, samples {samples}. The optimizer has not taken this step; checkpoints are "
+        "intact. Inspect these samples, or lower the learning rate."
     )
