@@ -38,7 +38,7 @@ from jointmae_hf.training.distributed import share_out_cores
 from jointmae_hf.training.recipes import setting_values
 
 
-FAMILY_C = 0.01
+STANDARD_C = 0.01
 CLOUDS_PER_CALL = 640
 
 
@@ -94,7 +94,10 @@ def probe(
     if not PartialState().is_main_process:
         return []
     first = f"first {script.num_points:,} points, {script.pooling}"
-    protocols = {f"family: C = {FAMILY_C}, {first}": (FAMILY_C, False), f"clean: standardised, {first}": (None, True)}
+    protocols = {
+        f"standard: C = {STANDARD_C}, {first}": (STANDARD_C, False),
+        f"cross-validated: standardized, {first}": (None, True),
+    }
     results = []
     for protocol, (fixed_c, standardize) in protocols.items():
         measured = linear_svm(

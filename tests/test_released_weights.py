@@ -61,7 +61,7 @@ def test_first_code_of_the_readme_prints_what_it_says(readme, monkeypatch):
 
 
 def test_readme_has_the_linear_svm_of_the_results_file(readme, measured):
-    for protocol in ("family", "clean"):
+    for protocol in ("standard", "cross-validated"):
         cells = [
             f"{result['value']:.1f} %"
             for kind in ("Joint-MAE", "from scratch")

@@ -36,7 +36,9 @@ def test_probe_measures_both_protocols_with_and_without_pre_training(finished):
     results, run_facts = read_results(finished[0] / "out" / "results.json")
     rows = {(result.pre_training, result.protocol.split(":")[0]) for result in results if result.name == "linear_svm"}
     trained = "Joint-MAE on synthetic_shapes (in-domain)"
-    assert rows == {(weights, protocol) for weights in ("from scratch", trained) for protocol in ("family", "clean")}
+    assert rows == {
+        (weights, protocol) for weights in ("from scratch", trained) for protocol in ("standard", "cross-validated")
+    }
     assert all((result.split, result.num_train, result.num_test) == ("test", 60, 40) for result in results)
     assert run_facts["arguments"]["model"] == ["tiny"]
 
@@ -44,8 +46,8 @@ def test_probe_measures_both_protocols_with_and_without_pre_training(finished):
 def test_probe_chooses_c_on_train_alone(finished):
     results, _ = read_results(finished[0] / "out" / "results.json")
     rules = {result.protocol.split(":")[0]: result.selection_rule for result in results}
-    assert "cross-validation on the train split" in rules["clean"]
-    assert rules["family"] == "checkpoint's last step; fixed in advance"
+    assert "cross-validation on the train split" in rules["cross-validated"]
+    assert rules["standard"] == "checkpoint's last step; fixed in advance"
 
 
 def test_probe_prints_its_table(finished):

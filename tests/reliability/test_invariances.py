@@ -43,7 +43,7 @@ def clouds(draw, least=1, most=200):
 
 
 def assume_clear_picks(points, num_picks=NUM_CENTERS, margin=1e-5):
-    """Pass over clouds in which rounding decides which point is the farthest or which neighbour the last."""
+    """Pass over clouds in which rounding decides which point is the farthest or which neighbor the last."""
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
     from_center = np.sort(np.linalg.norm(points - points.mean(axis=0), axis=1))
     gaps = [from_center[-1] - from_center[-2], np.diff(np.sort(distances, axis=1)[:, :8], axis=1).min()]
@@ -67,7 +67,7 @@ def encoder(build_tiny_config, settle):
 
 
 def encode(encoder, points):
-    """Features of each cloud, and its tokens as a set: centres and features in an order of their own."""
+    """Features of each cloud, and its tokens as a set: centers and features in an order of their own."""
     with torch.no_grad():
         outputs = encoder(torch.as_tensor(np.asarray(points)))
     tokens = torch.cat([outputs.centers, outputs.last_hidden_state], dim=-1).numpy()
