@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .builders.modelnet40_layouts import MODELNET10_CLASSES, MODELNET40_CLASSES
     from .builders.modelnet_few_shot import ModelNetFewShot
     from .builders.point_cloud_builder import DatasetError
+    from .builders.primitive_shapes import PrimitiveShapes, PrimitiveShapesConfig
     from .builders.sample_shapes import SAMPLE_SHAPES_CLASSES, SampleShapes, SampleShapesConfig
     from .builders.scanobjectnn import SCANOBJECTNN_CLASSES, ScanObjectNN
     from .builders.shapenet55 import SHAPENET55_SYNSETS, ShapeNet55
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from .counter_rng import RandomStream, counter_normal, counter_uniform
     from .dataset import PointCloudDataset, PointCloudTensors, as_clouds, read_point_cloud_tensors
     from .loading import hold_out, load_point_clouds, load_splits
+    from .primitive_shape_dataset import PrimitiveShapeDataset
     from .readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
     from .schema import point_cloud_features, point_cloud_table
     from .streaming import stream_batches
+    from .synthetic.compositions import CompositionOptions, compose_shapes
     from .synthetic.families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
     from .transforms import (
         Compose,
@@ -52,6 +55,7 @@ __all__ = [
     "SHAPE_CLASS_PARTS",
     "SHAPE_PARTS",
     "Compose",
+    "CompositionOptions",
     "DatasetError",
     "FarthestPointSubsample",
     "Jitter",
@@ -62,6 +66,9 @@ __all__ = [
     "PointCloudDataset",
     "PointCloudFolder",
     "PointCloudTensors",
+    "PrimitiveShapeDataset",
+    "PrimitiveShapes",
+    "PrimitiveShapesConfig",
     "RandomRotate",
     "RandomRotateY",
     "RandomStream",
@@ -77,6 +84,7 @@ __all__ = [
     "SyntheticShapesConfig",
     "Transform",
     "as_clouds",
+    "compose_shapes",
     "counter_normal",
     "counter_uniform",
     "generate_shape",

@@ -51,7 +51,7 @@ def _rows_of_lists(dataset: datasets.Dataset, name: str) -> list[np.ndarray]:
 class PointCloudSamples(Sequence[dict[str, Any]]):
     """Samples of a dataset at some positions, read one by one on access, or all at once by `stack`."""
 
-    def __init__(self, dataset: PointCloudDataset | PointCloudTensors, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:
@@ -286,14 +286,14 @@ def read_point_cloud_tensors(path: str | os.PathLike[str]) -> dict[str, PointClo
     }
 
 
-def as_clouds(split: Any) -> PointCloudDataset | PointCloudTensors:
-    """Return the samples of a split, whether it is a `datasets.Dataset` or in memory.
+def as_clouds(split: Any) -> Any:
+    """Return the samples of a split, whether it is a `datasets.Dataset`, in memory or generated.
 
     Args:
-        split (`datasets.Dataset` or [`PointCloudTensors`]):
+        split (`datasets.Dataset`, [`PointCloudTensors`] or [`PrimitiveShapeDataset`]):
             The split.
 
     Returns:
-        [`PointCloudDataset`] or [`PointCloudTensors`]: Its samples.
+        [`PointCloudDataset`], or `split` itself if it is a dataset of point clouds for torch.
     """
-    return split if isinstance(split, PointCloudTensors) else PointCloudDataset(split)
+    return split if isinstance(split, torch.utils.data.Dataset) else PointCloudDataset(split)

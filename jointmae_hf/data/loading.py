@@ -12,6 +12,7 @@ from jointmae_hf.data.builders.folder import PointCloudFolder
 from jointmae_hf.data.builders.modelnet40 import ModelNet40
 from jointmae_hf.data.builders.modelnet_few_shot import ModelNetFewShot
 from jointmae_hf.data.builders.point_cloud_builder import DatasetError
+from jointmae_hf.data.builders.primitive_shapes import PrimitiveShapes
 from jointmae_hf.data.builders.sample_shapes import SampleShapes
 from jointmae_hf.data.builders.scanobjectnn import ScanObjectNN
 from jointmae_hf.data.builders.shapenet55 import ShapeNet55
@@ -26,6 +27,7 @@ _BUILDERS: dict[str, Any] = {
     "folder": PointCloudFolder,
     "modelnet40": ModelNet40,
     "modelnet_few_shot": ModelNetFewShot,
+    "primitive_shapes": PrimitiveShapes,
     "sample_shapes": SampleShapes,
     "scanobjectnn": ScanObjectNN,
     "shapenet55": ShapeNet55,
@@ -50,10 +52,10 @@ def load_point_clouds(
     Args:
         name (`str`):
             `"shapenet55"`, `"modelnet40"`, `"modelnet_few_shot"`, `"scanobjectnn"` or `"shapenet_part"` (published datasets,
-            whose archives you have), `"folder"` (your own files), `"sample_shapes"` (real objects in the package), or
-            `"synthetic_shapes"` (generated, labeled).
+            whose archives you have), `"folder"` (your own files), `"sample_shapes"` (real objects in the package),
+            `"synthetic_shapes"` (generated, labeled) or `"primitive_shapes"` (generated, without classes and end).
         data_dir (`str` or `pathlib.Path`, *optional*):
-            Folder of the dataset's files. `"sample_shapes"` and `"synthetic_shapes"` refuse it, all others need it.
+            Folder of the dataset's files. Those that are generated or come with the package refuse it, all others need it.
         split (`str`, *optional*):
             One split, or a part of it such as `"train[:10%]"`. Without it, all splits are returned by name.
         cache_dir (`str` or `pathlib.Path`, *optional*):
@@ -62,7 +64,8 @@ def load_point_clouds(
             Processes that build the dataset, one by default. More are faster where every cloud is a file.
         config (`Any`, *optional*):
             Options of the dataset, documented at its builder: `ShapeNet55`, `ModelNet40`, `ModelNetFewShot`,
-            `ScanObjectNN`, `ShapeNetPart`, `PointCloudFolder`, `SampleShapesConfig` and `SyntheticShapesConfig`.
+            `ScanObjectNN`, `ShapeNetPart`, `PointCloudFolder`, `SampleShapesConfig`, `SyntheticShapesConfig` and
+            `PrimitiveShapesConfig`.
 
     Returns:
         `datasets.Dataset` or `datasets.DatasetDict`: One split, or all of them, with the columns of `schema`.

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 
-DATASET_NAMES = "folder, modelnet40, modelnet_few_shot, scanobjectnn, shapenet55, shapenet_part, synthetic_shapes"
+DATASET_NAMES = (
+    "folder, modelnet40, modelnet_few_shot, primitive_shapes, sample_shapes, scanobjectnn, shapenet55, shapenet_part, "
+    "synthetic_shapes"
+)
 
 
 def parse_json_object(name: str, text: str) -> dict[str, Any]:

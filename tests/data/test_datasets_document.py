@@ -38,7 +38,7 @@ def test_convert_commands_have_options_that_their_dataset_takes(command):
     known |= set(getattr(builder.BUILDER_CONFIG_CLASS, "__dataclass_fields__", ()))
     assert options.output_dir
     assert {key for key, _ in options.config} <= known
-    assert (options.data_dir is None) == (options.name in ("sample_shapes", "synthetic_shapes"))
+    assert (options.data_dir is None) == (options.name in ("primitive_shapes", "sample_shapes", "synthetic_shapes"))
 
 
 def test_batches_and_augmentation_run_as_written(tmp_path, monkeypatch):
