@@ -1,8 +1,6 @@
 """The `primitive_shapes` dataset: random compositions of primitives, as many as you ask for, without a download."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 import datasets
 import pyarrow as pa
@@ -11,14 +9,12 @@ import torch
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
 from jointmae_hf.data.synthetic.compositions import FIRST_INDEX_OF_SPLIT, CompositionOptions, compose_shapes
 
-from .source_files import BUILDER_SOURCES, check_integer, hash_sources
-
-
-_SHAPES_PER_TABLE = 64
+from .generated_shapes import GeneratedShapesBuilder, GeneratedShapesConfig
+from .source_files import BUILDER_SOURCES
 
 
 @dataclass
-class PrimitiveShapesConfig(datasets.BuilderConfig):
+class PrimitiveShapesConfig(GeneratedShapesConfig):
     """Sizes and contents of the `primitive_shapes` dataset.
 
     Args:
@@ -49,8 +45,6 @@ class PrimitiveShapesConfig(datasets.BuilderConfig):
     num_train: int = 20000
     num_validation: int = 200
     num_test: int = 0
-    num_points: int = 2048
-    seed: int = 0
     num_primitives: tuple[int, int] = (1, 9)
     use_deformations: bool = True
     use_height_fields: bool = True
@@ -60,28 +54,15 @@ class PrimitiveShapesConfig(datasets.BuilderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least_values = {"num_train": 0, "num_validation": 0, "num_test": 0, "num_points": 1, "seed": 0}
-        for name, least in least_values.items():
-            check_integer(name, getattr(self, name), least)
-        self.options  # noqa: B018 - checks the rest
-        if self.data_dir is not None:
-            raise ValueError(f"`data_dir` must be left out, the shapes are generated, got {self.data_dir!r}.")
-        if not self.split_sizes:
-            raise ValueError("`num_train`, `num_validation` or `num_test` must be at least 1, got 0 for all.")
+        self.options  # noqa: B018 - raises if one of them is invalid
 
     @property
     def options(self) -> CompositionOptions:
         """What the shapes are composed of."""
         return CompositionOptions(**{field.name: getattr(self, field.name) for field in fields(CompositionOptions)})
 
-    @property
-    def split_sizes(self) -> dict[str, int]:
-        """Number of shapes of every split that is not empty."""
-        sizes = {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}
-        return {split: size for split, size in sizes.items() if size > 0}
 
-
-class PrimitiveShapes(datasets.ArrowBasedBuilder):
+class PrimitiveShapes(GeneratedShapesBuilder):
     """Builder of random compositions of primitives without classes; see `compose_shapes` for what they are.
 
     Options are those of `PrimitiveShapesConfig`. [`PrimitiveShapeDataset`] generates the same shapes on the fly and
@@ -89,11 +70,7 @@ class PrimitiveShapes(datasets.ArrowBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = PrimitiveShapesConfig
-    VERSION = datasets.Version("1.0.0")
     SOURCES = (*BUILDER_SOURCES, "data/counter_rng.py", "data/synthetic")
-
-    def __init__(self, *args: Any, hash: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, hash=hash_sources(self.SOURCES) if hash is None else hash, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
@@ -102,25 +79,13 @@ class PrimitiveShapes(datasets.ArrowBasedBuilder):
             features=point_cloud_features(self.config.num_points),
         )
 
-    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
-        return [
-            # A list of starts is what `datasets` divides among processes.
-            datasets.SplitGenerator(
-                name=split,
-                gen_kwargs={"split": split, "size": size, "starts": list(range(0, size, _SHAPES_PER_TABLE))},
-            )
-            for split, size in self.config.split_sizes.items()
-        ]
-
-    def _generate_tables(self, split: str, size: int, starts: list[int]) -> Iterator[tuple[int, pa.Table]]:
+    def _generate_table(self, split: str, numbers: range) -> pa.Table:
         num_threads = torch.get_num_threads()
         torch.set_num_threads(1)  # a forked process of `num_proc` must not use the threads of its parent
         try:
-            for start in starts:
-                numbers = range(start, min(start + _SHAPES_PER_TABLE, size))
-                index = torch.tensor(numbers) + FIRST_INDEX_OF_SPLIT[split]
-                shapes = compose_shapes(self.config.seed, index, self.config.num_points, self.config.options)
-                ids = [f"{split}-{number:09d}" for number in numbers]
-                yield start, point_cloud_table(self.info.features, points=list(shapes.numpy()), ids=ids)
+            index = torch.tensor(numbers) + FIRST_INDEX_OF_SPLIT[split]
+            shapes = compose_shapes(self.config.seed, index, self.config.num_points, self.config.options)
         finally:
             torch.set_num_threads(num_threads)
+        ids = [f"{split}-{number:09d}" for number in numbers]
+        return point_cloud_table(self.info.features, points=list(shapes.numpy()), ids=ids)

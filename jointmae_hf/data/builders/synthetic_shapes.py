@@ -1,8 +1,6 @@
 """The `synthetic_shapes` dataset: procedural shapes as a `datasets` builder, made without a download."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import datasets
 import pyarrow as pa
@@ -10,14 +8,12 @@ import pyarrow as pa
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
 from jointmae_hf.data.synthetic.families import SHAPE_CLASSES, generate_shape
 
-from .source_files import BUILDER_SOURCES, check_integer, hash_sources
-
-
-_SHAPES_PER_TABLE = 128
+from .generated_shapes import GeneratedShapesBuilder, GeneratedShapesConfig
+from .source_files import BUILDER_SOURCES
 
 
 @dataclass
-class SyntheticShapesConfig(datasets.BuilderConfig):
+class SyntheticShapesConfig(GeneratedShapesConfig):
     """Sizes of the `synthetic_shapes` dataset.
 
     Args:
@@ -33,30 +29,8 @@ class SyntheticShapesConfig(datasets.BuilderConfig):
             Seed of all splits, not negative.
     """
 
-    num_train: int = 2000
-    num_validation: int = 200
-    num_test: int = 400
-    num_points: int = 2048
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        least_values = {"num_train": 0, "num_validation": 0, "num_test": 0, "num_points": 1, "seed": 0}
-        for name, least in least_values.items():
-            check_integer(name, getattr(self, name), least)
-        if self.data_dir is not None:
-            raise ValueError(f"`data_dir` must be left out, the shapes are generated, got {self.data_dir!r}.")
-        if not self.split_sizes:
-            raise ValueError("`num_train`, `num_validation` or `num_test` must be at least 1, got 0 for all.")
-
-    @property
-    def split_sizes(self) -> dict[str, int]:
-        """Number of shapes of every split that is not empty."""
-        sizes = {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}
-        return {split: size for split, size in sizes.items() if size > 0}
-
-
-class SyntheticShapes(datasets.ArrowBasedBuilder):
+class SyntheticShapes(GeneratedShapesBuilder):
     """Builder of procedural shapes with class and part labels; see `generate_shape` for what they are.
 
     Options are those of `SyntheticShapesConfig`. The cache also depends on the source of the families, so that an edited
@@ -64,11 +38,7 @@ class SyntheticShapes(datasets.ArrowBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = SyntheticShapesConfig
-    VERSION = datasets.Version("1.0.0")
     SOURCES = (*BUILDER_SOURCES, "data/synthetic")
-
-    def __init__(self, *args: Any, hash: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, hash=hash_sources(self.SOURCES) if hash is None else hash, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
@@ -77,27 +47,12 @@ class SyntheticShapes(datasets.ArrowBasedBuilder):
             features=point_cloud_features(self.config.num_points, SHAPE_CLASSES, has_part_labels=True),
         )
 
-    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
-        return [
-            # A list of starts is what `datasets` divides among processes.
-            datasets.SplitGenerator(
-                name=split,
-                gen_kwargs={"split": split, "size": size, "starts": list(range(0, size, _SHAPES_PER_TABLE))},
-            )
-            for split, size in self.config.split_sizes.items()
-        ]
-
-    def _generate_tables(self, split: str, size: int, starts: list[int]) -> Iterator[tuple[int, pa.Table]]:
-        for start in starts:
-            indices = range(start, min(start + _SHAPES_PER_TABLE, size))
-            shapes = [generate_shape(self.config.seed, split, index, self.config.num_points) for index in indices]
-            yield (
-                start,
-                point_cloud_table(
-                    self.info.features,
-                    points=[shape.points for shape in shapes],
-                    ids=[f"{split}-{index:06d}" for index in indices],
-                    labels=[shape.label for shape in shapes],
-                    part_labels=[shape.part_labels for shape in shapes],
-                ),
-            )
+    def _generate_table(self, split: str, numbers: range) -> pa.Table:
+        shapes = [generate_shape(self.config.seed, split, number, self.config.num_points) for number in numbers]
+        return point_cloud_table(
+            self.info.features,
+            points=[shape.points for shape in shapes],
+            ids=[f"{split}-{number:06d}" for number in numbers],
+            labels=[shape.label for shape in shapes],
+            part_labels=[shape.part_labels for shape in shapes],
+        )
