@@ -186,7 +186,8 @@ def walk_visible(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
         raise ValueError(f"`data_dir` must hold readable folders only, got: {error}") from error
 
     for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        # What the archiver of macOS adds holds one more file of the same ending for each file.
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         yield Path(parent), [Path(parent, name) for name in names if not name.startswith(".")]
 
 
