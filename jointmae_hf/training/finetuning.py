@@ -16,6 +16,7 @@ from transformers import EvalPrediction, PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform
+from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import (
     CheckpointProvenance,
     FewShotSplit,
@@ -330,17 +331,19 @@ def save_fine_tuned(
     pre_training: CheckpointProvenance,
     start: float,
 ) -> None:
-    """Save the model, a feature extractor that prepares clouds like evaluation, and `results.json`.
+    """Save the model, a feature extractor that prepares files of the dataset like evaluation, and `results.json`.
 
     `start` is the `time.time()` of the start of the run.
     """
     training, config = trainer.args, trainer.unwrapped_model.config
-    output_dir = Path(str(training.output_dir))
+    output_dir, frame = Path(str(training.output_dir)), source_frame(trainer.train_dataset)
     extractor = JointMAEFeatureExtractor(
         num_points=sampling.num_points,
-        do_normalize=sampling.recipe.normalize.value,
+        do_normalize=sampling.recipe.normalize.value or frame.do_normalize,
         sampling=sampling.extractor_sampling,
         seed=sampling.seed,
+        up_axis=frame.up_axis,
+        do_mirror=frame.do_mirror,
     )
     trainer.unwrapped_model.save_pretrained(output_dir)
     extractor.save_pretrained(output_dir)

@@ -14,6 +14,7 @@ from transformers import ProgressCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudTensors, RandomStream, Transform, as_clouds, counter_uniform
+from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import sample_views
@@ -243,7 +244,7 @@ def build_trainer(
 
 
 def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
-    """Save the model with a matching feature extractor.
+    """Save the model with a feature extractor that prepares files of the dataset as training saw them.
 
     Args:
         trainer ([`JointMAETrainer`]):
@@ -252,7 +253,9 @@ def save_pretrained(trainer: JointMAETrainer, folder: Path) -> None:
             Folder to save in.
     """
     trainer.unwrapped_model.save_pretrained(folder)
-    JointMAEFeatureExtractor(num_points=trainer.unwrapped_model.config.num_points).save_pretrained(folder)
+    num_points, frame = trainer.unwrapped_model.config.num_points, source_frame(trainer.train_dataset)
+    extractor = JointMAEFeatureExtractor(num_points, up_axis=frame.up_axis, do_mirror=frame.do_mirror)
+    extractor.save_pretrained(folder)
 
 
 def has_labels(split: Dataset | PointCloudTensors) -> bool:

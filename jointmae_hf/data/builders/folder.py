@@ -15,6 +15,7 @@ from datasets.fingerprint import Hasher
 
 from jointmae_hf.data.readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
+from jointmae_hf.data.source_frame import SourceFrame
 from jointmae_hf.model.feature_extraction_jointmae import UP_AXES, rotate_to_y_up
 
 from .folder_layouts import SPLIT_NAMES, check_layout, read_places, split_of_folder
@@ -235,7 +236,7 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
-            description="Point clouds from files of a folder.",
+            description=f"Point clouds from files of a folder.\n\n{SourceFrame(self.config.up_axis).describe()}",
             features=point_cloud_features(class_names=class_names_of(self._splits)),
         )
 

@@ -17,6 +17,7 @@ import numpy as np
 from datasets.fingerprint import Hasher
 
 from jointmae_hf.data.readers.validation import check_points
+from jointmae_hf.data.source_frame import SourceFrame
 
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,13 @@ Arrays = Sequence[np.ndarray] | np.ndarray
 ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 """Endings of archives, which are never extracted here."""
 
-BUILDER_SOURCES = ("data/builders", "data/readers", "data/schema.py", "model/cloud_files.py")
+BUILDER_SOURCES = (
+    "data/builders",
+    "data/readers",
+    "data/schema.py",
+    "data/source_frame.py",
+    "model/cloud_files.py",
+)
 """Modules and sub-packages that every builder may use, as paths in the package."""
 
 _PACKAGE = Path(__file__).parents[2]
@@ -79,6 +86,11 @@ class SourceFiles:
     def splits(self) -> Mapping[str, Sequence[Any]]:
         """Parts of every split that can be read on their own."""
         return self.files
+
+    @property
+    def frame(self) -> SourceFrame:
+        """Frame of the files; published clouds have y up."""
+        return SourceFrame()
 
     def check(self) -> None:
         """Raise a `ValueError` for whatever is wrong and shows without reading every cloud."""
