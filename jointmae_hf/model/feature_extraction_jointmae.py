@@ -259,7 +259,8 @@ def _split_batch(points: Any) -> list[Any]:
             if points.shape[0] == 0:
                 raise ValueError(f"`points` must hold at least one cloud, got shape {tuple(points.shape)}.")
             return list(points)
-        return [points]
+        is_list_of_arrays = isinstance(points, np.ndarray) and points.ndim == 1 and points.dtype == object
+        return list(points) if is_list_of_arrays else [points]
     if not isinstance(points, Sequence):
         raise TypeError(f"`points` must be an array, a tensor or a list of them, got {type(points).__name__}.")
     if len(points) == 0:
