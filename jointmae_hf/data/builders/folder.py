@@ -18,6 +18,7 @@ from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
 from jointmae_hf.data.source_frame import SourceFrame
 from jointmae_hf.model.feature_extraction_jointmae import UP_AXES, rotate_to_y_up
 
+from .credits import read_credits
 from .folder_layouts import SPLIT_NAMES, check_layout, read_places, split_of_folder
 from .point_cloud_builder import DatasetError
 from .source_files import (
@@ -153,6 +154,7 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
     suffixes: Sequence[str] | None = None
     follow_links: bool = False
     layout: str | None = None
+    credits_file: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -178,9 +180,9 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
     | `"flat"` | `a.ply`, no classes |
 
     Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
-    are ignored, files of other formats are named in a warning, archives are never extracted. A bad file stops the build with its name, and nothing of the
-    dataset stays in the cache. The cache depends on the options, on path, size and modification time of every file, and on
-    the source of the readers.
+    are ignored, files of other formats are named in a warning, archives are never extracted. A bad file stops the build with
+    its name, and nothing of the dataset stays in the cache. The cache depends on the options, on path, size and modification
+    time of every file, and on the source of the readers.
 
     Args:
         data_dir (`str`):
@@ -191,6 +193,9 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
             Meaning of the folders from `data_dir` to a file, joined by `/`: `split`, `class`, `*` (any one folder) or `**`
             (any number of them), such as `"*/split/class"`, or `"**/class"` for the folder that holds the file. Further
             folders are ignored. Without `split` all is `train`, without `class` there are no labels.
+        credits_file (`str`, *optional*):
+            CSV file with the columns `name` (path below `data_dir`, with or without its ending), `license` and `credit` and
+            one line for each file. They become the columns `license` and `credit`.
         follow_links (`bool`, *optional*, defaults to `False`):
             Whether symbolic links may lead out of `data_dir`. Those of a snapshot in the cache of the Hub always may.
         hash (`str`, *optional*):
@@ -210,7 +215,8 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
         ImportError: If the format of a file needs a package that is not installed.
         ValueError: If `data_dir` is not a folder of point clouds: an ending is unknown, a split is empty, the folders
             can be read in several ways or do not fit `layout`, two folders name one split, a file or folder cannot be read,
-            a link leads out, or only some of the files lie in a class folder. Later, as a `DatasetError`, if a file is not a valid cloud.
+            a link leads out, only some of the files lie in a class folder, or `credits_file` lacks a file or its license.
+            Later, as a `DatasetError`, if a file is not a valid cloud.
     """
 
     BUILDER_CONFIG_CLASS = PointCloudFolderConfig
@@ -224,20 +230,25 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
         suffixes: Sequence[str] | None = None,
         follow_links: bool = False,
         layout: str | None = None,
+        credits_file: str | None = None,
         hash: str | None = None,
         **kwargs: Any,
     ) -> None:
         self._splits = find_point_cloud_files(data_dir, suffixes, follow_links, layout)
+        files = [file for members in self._splits.values() for file in members]
+        credits_file = None if credits_file is None else str(Path(credits_file).absolute())
+        self._credits = None if credits_file is None else read_credits(credits_file, [file.id for file in files])
         if hash is None:
-            paths = [file.path for files in self._splits.values() for file in files]
-            hash = Hasher.hash([hash_sources(self.SOURCES), files_state(paths)])
-        options = {"suffixes": suffixes, "follow_links": follow_links, "layout": layout}
+            hash = Hasher.hash([hash_sources(self.SOURCES), files_state([file.path for file in files]), self._credits])
+        options = {"suffixes": suffixes, "follow_links": follow_links, "layout": layout, "credits_file": credits_file}
         super().__init__(data_dir=str(data_dir), hash=hash, **options, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description=f"Point clouds from files of a folder.\n\n{SourceFrame(self.config.up_axis).describe()}",
-            features=point_cloud_features(class_names=class_names_of(self._splits)),
+            features=point_cloud_features(
+                class_names=class_names_of(self._splits), has_credits=self._credits is not None
+            ),
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -274,4 +285,7 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
         labels = None
         if "label" in self.info.features:
             labels = [self.info.features["label"].str2int(file.class_name) for file in files]
-        return point_cloud_table(self.info.features, points, [file.id for file in files], labels)
+        columns: dict[str, Any] = {}
+        if self._credits is not None:
+            columns["licenses"], columns["credits"] = zip(*(self._credits[file.id] for file in files), strict=True)
+        return point_cloud_table(self.info.features, points, [file.id for file in files], labels, **columns)
