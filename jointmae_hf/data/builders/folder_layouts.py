@@ -108,7 +108,7 @@ def _check_names_of_splits(folders: Sequence[Folders], layout: str) -> None:
         if other != name:
             raise ValueError(
                 f"`data_dir` must hold one folder for each split, got {other!r} and {name!r} for "
-                f"{split_of_folder(name)!r}. Rename or merge them."
+                f"{split_of_folder(name)!r}. Rename one of them."
             )
 
 
@@ -173,7 +173,9 @@ def _are_shape_folders(folders: Sequence[Folders], below: Sequence[Folders]) -> 
     ids = [_ids_in(parents) for parents in below]
     if any(len(parents) == 1 or len(names) > 1 for parents, names in zip(below, ids, strict=True)):
         return False
-    if not all(_is_id(name) for names in ids for name in names):
+    if not all(
+        _is_id(name) or name != parents[-1] for parents, names in zip(below, ids, strict=True) for name in names
+    ):
         return False
     # Small numbers below a single folder may as well be classes.
     if len({parents[0] for parents in below}) == 1 and all(re.fullmatch(r"\d\d?", parents[-1]) for parents in below):

@@ -32,6 +32,7 @@ def read(names, layout=None):
         ("02691156/10a/models/model.obj 02691156/2b/models/model.obj", "train:02691156 train:02691156"),
         ("chair/0a/model.obj chair/1a/model.obj table/2a/model.obj", "train:chair train:chair train:table"),
         ("train/chair/0a/models/model.obj test/chair/1a/models/model.obj", "train:chair test:chair"),
+        ("chair/red/models/model.obj chair/old/models/model.obj", "train:chair train:chair"),
         ("chair/models/0.obj table/models/1.obj", "train:chair train:table"),
         # A class may be called train where another level names the splits.
         ("train/train/0.npy train/car/1.npy test/train/2.npy", "train:train train:car test:train"),
@@ -57,6 +58,7 @@ def test_known_layouts_are_read(names, expected):
         ("data/0/a.npy data/1/a.npy", ("class", "**/class")),
         ("table/a.npy table/deep/chair/c.npy", ("class", "**/class")),
         ("chair/0a/a.npy chair/0a/b.npy", ("class", "**/class")),
+        ("chair/red/model.obj chair/old/model.obj", ("class", "**/class")),
         ("train/vehicle/train/0.npy test/vehicle/car/0.npy", ("split/class", "split/**/class")),
         ("train/0a/models/model.obj train/1a/models/model.obj", ("split/class", "split")),
         ("ShapeNet/02691156/0a/models/model.obj", ("class", "**/class")),
