@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
 
 
@@ -29,6 +30,7 @@ class Place:
     class_name: str | None
 
 
+@cache
 def split_of_folder(name: str) -> str | None:
     """Return the split that a folder is named after, if any: `"test"` for `Testing` or `test_data`."""
     words = [re.sub(r"(19|20)\d\d$", "", word) for word in re.split(r"[\W_]+", name.casefold())]
