@@ -8,6 +8,8 @@
 | `part_labels` | `List(Value("uint8"))` | part of every point, if the dataset has parts |
 | `is_background` | `List(Value("bool"))` | whether a point belongs to the background, if the objects are cut from scans |
 | `synset` | `Value("string")` | WordNet offset of the class, if the dataset has synsets |
+| `license` | `Value("string")` | terms of the cloud, if each cloud has its own |
+| `credit` | `Value("string")` | whom to credit for the cloud, together with `license` |
 | `id` | `Value("string")` | name of the cloud in its source, unique together with the synset where there is one |
 """
 
@@ -26,6 +28,7 @@ def point_cloud_features(
     has_normals: bool = False,
     has_background: bool = False,
     has_synset: bool = False,
+    has_credits: bool = False,
 ) -> Features:
     """Return the columns of a dataset.
 
@@ -42,6 +45,8 @@ def point_cloud_features(
             Whether every point is marked as object or background.
         has_synset (`bool`, *optional*, defaults to `False`):
             Whether every cloud carries a WordNet offset.
+        has_credits (`bool`, *optional*, defaults to `False`):
+            Whether every cloud carries its license and credit.
 
     Returns:
         `datasets.Features`: The columns, in the order of the table above.
@@ -62,6 +67,8 @@ def point_cloud_features(
         features["is_background"] = List(Value("bool"))
     if has_synset:
         features["synset"] = Value("string")
+    if has_credits:
+        features["license"] = features["credit"] = Value("string")
     features["id"] = Value("string")
     return Features(features)
 
@@ -113,6 +120,8 @@ def point_cloud_table(
     normals: Sequence[np.ndarray] | None = None,
     is_background: Sequence[np.ndarray] | None = None,
     synsets: Sequence[str] | None = None,
+    licenses: Sequence[str] | None = None,
+    credits: Sequence[str] | None = None,
 ) -> pa.Table:
     """Write clouds into an Arrow table without a Python object per number.
 
@@ -133,6 +142,10 @@ def point_cloud_table(
             One bool array `(num_points,)` per cloud.
         synsets (`Sequence[str]`, *optional*):
             One WordNet offset per cloud.
+        licenses (`Sequence[str]`, *optional*):
+            Terms of each cloud.
+        credits (`Sequence[str]`, *optional*):
+            Credit of each cloud.
 
     Returns:
         `pyarrow.Table`: One row per cloud; its schema carries `features`.
@@ -140,7 +153,8 @@ def point_cloud_table(
     Raises:
         ValueError: If the columns do not agree with `features`, or with each other in length.
     """
-    given = {"id": ids, "label": labels, "part_labels": part_labels, "synset": synsets}
+    texts = {"synset": synsets, "license": licenses, "credit": credits}
+    given = {"id": ids, "label": labels, "part_labels": part_labels, **texts}
     _check_columns(features, points, {**given, "normals": normals, "is_background": is_background})
     lengths = [len(cloud) for cloud in points]
     columns: dict[str, pa.Array] = {
@@ -155,8 +169,7 @@ def point_cloud_table(
         columns["part_labels"] = _list_array(np.concatenate(part_labels).astype(np.uint8), lengths)
     if is_background is not None:
         columns["is_background"] = _list_array(np.concatenate(is_background).astype(bool), lengths)
-    if synsets is not None:
-        columns["synset"] = pa.array(synsets, type=pa.string())
+    columns |= {name: pa.array(values, type=pa.string()) for name, values in texts.items() if values is not None}
     return pa.table([columns[name] for name in features], schema=features.arrow_schema)
 
 

@@ -424,6 +424,12 @@ class JointMAEConfig(PreTrainedConfig):
                 f"{len(self.category_labels)} lists."
             )
 
+    def validate_id2label(self) -> None:
+        """Part of `@strict`-powered validation: labels are counted from 0, as the outputs of a head are."""
+        keys = sorted(self.id2label or {}, key=str)
+        if set(keys) != set(range(len(keys))):
+            raise ValueError(f"`id2label` must have the keys 0 to {len(keys) - 1}, got {keys}. Count labels from 0.")
+
     def _without_own_pipelines(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Drop pipelines that this package registers itself, for which transformers would ask to trust remote code."""
         if "custom_pipelines" not in kwargs or type(self).__module__.startswith("transformers_modules."):

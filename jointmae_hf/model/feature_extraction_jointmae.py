@@ -60,7 +60,7 @@ def rotate_to_y_up(points: np.ndarray, up_axis: str) -> np.ndarray:
 class JointMAEFeatureExtractor(FeatureExtractionMixin):
     """Turn point clouds of any size into the `points` that Joint-MAE models take.
 
-    Each cloud is checked, rotated so that y points up, centered at its mean and scaled to the unit sphere (Point-MAE's
+    Each cloud is checked, rotated so that y points up (and mirrored if asked), centered at its mean and scaled to the unit sphere (Point-MAE's
     `pc_norm`), and resampled to `num_points`. All steps are deterministic and run in float64, so that coordinates
     far from the origin keep their detail.
 
@@ -81,7 +81,11 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         seed (`int`, *optional*, defaults to 0):
             Seed of `"random"` sampling, the same for each cloud.
         up_axis (`str`, *optional*, defaults to `"y"`):
-            Axis that points up in the input, `"x"`, `"y"` or `"z"`; it is rotated, never mirrored, to y.
+            Axis that points up in the input, `"x"`, `"y"` or `"z"`; it is rotated, not mirrored, to y.
+        do_mirror (`bool`, *optional*, defaults to `False`):
+            Whether to negate z after the rotation. Models trained on ModelNet40 expect mirror images of its `.off` meshes:
+            `up_axis="z", do_mirror=True`, which is (x, y, z) -> (x, z, y). A model that was trained on such meshes is saved
+            with it.
 
     Example:
         >>> import numpy as np
@@ -102,6 +106,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         sampling: str = "farthest",
         seed: int = 0,
         up_axis: str = "y",
+        do_mirror: bool = False,
         **kwargs: Any,
     ):
         _check_settings(num_points, up_axis)
@@ -114,6 +119,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         self.sampling = sampling
         self.seed = seed
         self.up_axis = up_axis
+        self.do_mirror = do_mirror
 
     def __call__(
         self,
@@ -122,6 +128,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         do_normalize: bool | None = None,
         do_resample: bool | None = None,
         up_axis: str | None = None,
+        do_mirror: bool | None = None,
         return_tensors: str | TensorType | None = None,
     ) -> BatchFeature:
         """Prepare one cloud or several.
@@ -138,6 +145,8 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
                 Overrides the setting of the same name.
             up_axis (`str`, *optional*):
                 Overrides the setting of the same name.
+            do_mirror (`bool`, *optional*):
+                Overrides the setting of the same name.
             return_tensors (`str`, *optional*):
                 `"pt"` or `"np"`; by default a list of arrays.
 
@@ -153,6 +162,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         do_normalize = self.do_normalize if do_normalize is None else do_normalize
         do_resample = self.do_resample if do_resample is None else do_resample
         up_axis = self.up_axis if up_axis is None else up_axis
+        do_mirror = self.do_mirror if do_mirror is None else do_mirror
         _check_settings(num_points, up_axis)
         clouds = [_check_cloud(cloud, index) for index, cloud in enumerate(_split_batch(points))]
         for index, cloud in enumerate(clouds):
@@ -166,6 +176,8 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         prepared = []
         for cloud in clouds:
             cloud = rotate_to_y_up(cloud, up_axis)
+            if do_mirror:
+                cloud = cloud * np.array([1.0, 1.0, -1.0])
             if do_normalize:
                 cloud = normalize_cloud(cloud)
             if do_resample:
@@ -247,7 +259,8 @@ def _split_batch(points: Any) -> list[Any]:
             if points.shape[0] == 0:
                 raise ValueError(f"`points` must hold at least one cloud, got shape {tuple(points.shape)}.")
             return list(points)
-        return [points]
+        is_list_of_arrays = isinstance(points, np.ndarray) and points.ndim == 1 and points.dtype == object
+        return list(points) if is_list_of_arrays else [points]
     if not isinstance(points, Sequence):
         raise TypeError(f"`points` must be an array, a tensor or a list of them, got {type(points).__name__}.")
     if len(points) == 0:

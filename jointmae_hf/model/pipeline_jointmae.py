@@ -17,10 +17,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,8 @@ class NumberedClouds(Dataset):
 class JointMAEPointCloudPipeline(Pipeline):
     """Base class of the pipelines of Joint-MAE: reading, batching and saving.
 
-    A pipeline takes one cloud or a list, a generator or a `torch.utils.data.Dataset` of them. A cloud is an array, a
+    A pipeline takes one cloud, or several as a list, a column of a `datasets.Dataset`, a `torch.utils.data.Dataset`, or a
+    generator or another stream. A cloud is an array, a
     tensor or a nested list of shape `(num_points, 3)`, or the path of a file: `.npy`, `.xyz`, `.txt`, `.pts`, `.off`
     or `.ply`. Points are sampled from a mesh. An array of shape `(batch_size, num_points, 3)` is a list of clouds.
 
@@ -118,6 +118,7 @@ class JointMAEPointCloudPipeline(Pipeline):
             raise ValueError("`feature_extractor` must be given if `model` is not a name or folder, got None.")
         if self._head is not None and not hasattr(self.model, self._head):
             raise ValueError(f"`model` must have a head called `{self._head}` for {self.task}, got {name}.")
+        self.model.config.validate_id2label()  # it may have been set after the configuration was built
         self.model.eval()
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
@@ -125,18 +126,23 @@ class JointMAEPointCloudPipeline(Pipeline):
 
         Args:
             inputs (`Any`):
-                One cloud, or a list, generator or dataset of clouds.
+                One cloud, or a list, column, dataset or stream of clouds.
             kwargs (`dict`, *optional*):
                 `batch_size`, `num_workers`, and the parameters of the pipeline.
 
         Returns:
-            `Any`: The result of one cloud, a list of them for a list, an iterator for a generator or a dataset.
+            `Any`: The result of one cloud, a list of them for a list or a column, an iterator for a dataset or a stream.
 
         Raises:
             TypeError: If the coordinates of a cloud are not real numbers.
             ValueError: If a cloud or a file is invalid; the message gives the index of the cloud.
         """
-        if isinstance(inputs, GeneratorType):
+        columns = getattr(inputs, "column_names", None)
+        if columns is not None:
+            raise ValueError(
+                f"`inputs` must be clouds, got a table of {columns}. Pass a column, such as `['points']`."
+            )
+        if isinstance(inputs, Iterable) and not isinstance(inputs, Sized):
             numbered: Any = (NumberedCloud(index, source) for index, source in enumerate(inputs))
         elif isinstance(inputs, Dataset):
             numbered = NumberedClouds(inputs)
@@ -397,10 +403,10 @@ def is_list_of_numbers(value: Any) -> bool:
 
 
 def is_batch(inputs: Any) -> bool:
-    """Return whether the input is a list of clouds; rows of three numbers are one cloud."""
+    """Return whether the input is a list or a column of clouds; rows of three numbers are one cloud."""
     if isinstance(inputs, (np.ndarray, Tensor)):
-        return inputs.ndim == 3
-    if not isinstance(inputs, (list, tuple)):
+        return inputs.ndim == 3 or (inputs.ndim == 1 and inputs.dtype == object)
+    if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
         return False
     if len(inputs) == 0 or isinstance(inputs[0], (str, os.PathLike)):
         return True

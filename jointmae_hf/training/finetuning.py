@@ -16,6 +16,7 @@ from transformers import EvalPrediction, PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform
+from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import (
     CheckpointProvenance,
     FewShotSplit,
@@ -257,6 +258,7 @@ def build_fine_tuning_trainer(
         raise ValueError(
             f"`train` must fill a batch of {batch_size}, got {len(train)} clouds. Lower per_device_train_batch_size."
         )
+    frame = source_frame(train)
     return trainer_class(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
@@ -265,9 +267,11 @@ def build_fine_tuning_trainer(
         data_collator=PointCloudCollator(sampling.collated_points, training.seed),
         processing_class=JointMAEFeatureExtractor(
             num_points=sampling.num_points,
-            do_normalize=sampling.recipe.normalize.value,
+            do_normalize=sampling.recipe.normalize.value or frame.do_normalize,
             sampling=sampling.extractor_sampling,
             seed=sampling.seed,
+            up_axis=frame.up_axis,
+            do_mirror=frame.do_mirror,
         ),
         transform=sampling.training_transform(),
         evaluation_transform=sampling.evaluation_transform(),
@@ -336,7 +340,7 @@ def save_fine_tuned(
     pre_training: CheckpointProvenance,
     start: float,
 ) -> None:
-    """Save the model, a feature extractor that prepares clouds like evaluation, and `results.json`.
+    """Save the model, a feature extractor that prepares files of the dataset like evaluation, and `results.json`.
 
     `start` is the `time.time()` of the start of the run.
     """

@@ -13,6 +13,7 @@ from transformers import ProgressCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudTensors, RandomStream, Transform, as_clouds, counter_uniform
+from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import sample_views
@@ -224,14 +225,15 @@ def build_trainer(
     Returns:
         [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
     """
-    model = JointMAEForPreTraining(config)
+    train = as_clouds(splits["train"])
+    model, frame = JointMAEForPreTraining(config), source_frame(train)
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
-        train_dataset=as_clouds(splits["train"]),
+        train_dataset=train,
         eval_dataset=as_clouds(splits["validation"]),
         data_collator=PointCloudCollator(config.num_points, training.seed),
-        processing_class=JointMAEFeatureExtractor(num_points=config.num_points),
+        processing_class=JointMAEFeatureExtractor(config.num_points, up_axis=frame.up_axis, do_mirror=frame.do_mirror),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
         stop_on_signals=True,

@@ -19,7 +19,7 @@ def cloud_folder(tmp_path):
     """Two classes, four clouds of 3, 4, 5 and 6 points."""
     folder = tmp_path / "clouds"
     rng = np.random.default_rng(0)
-    for number, name in enumerate(("chair/a.npy", "chair/b.npy", "table/a.npy", "table/deep/chair/c.npy")):
+    for number, name in enumerate(("chair/a.npy", "chair/b.npy", "table/a.npy", "table/c.npy")):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, rng.normal(size=(number + 3, 3)).astype(np.float32))

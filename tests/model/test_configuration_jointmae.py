@@ -174,3 +174,9 @@ def test_config_is_equal_when_saved_and_loaded(build_tiny_config, tmp_path, fiel
 def test_config_defaults_are_not_shared():
     JointMAEConfig().num_groups.append(1)
     assert JointMAEConfig().num_groups == [256, 64]
+
+
+@pytest.mark.parametrize("names", [{1: "chair", 2: "table"}, {"1": "chair"}, {0: "chair", 2: "table"}])
+def test_labels_are_counted_from_0(build_tiny_config, names):
+    with pytest.raises(StrictDataclassClassValidationError, match=r"`id2label` must have the keys 0 to .*, got \["):
+        build_tiny_config(id2label=names)

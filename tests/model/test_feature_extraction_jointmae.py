@@ -254,3 +254,19 @@ def test_extractor_is_equal_when_saved_and_loaded(tmp_path, cloud, auto_class):
 def test_extractor_settings_are_json(extractor, tmp_path):
     extractor.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "preprocessor_config.json").read_text())["num_points"] == 16
+
+
+def test_mirror_swaps_y_and_z_of_a_z_up_cloud(tmp_path):
+    extractor = JointMAEFeatureExtractor(do_normalize=False, do_resample=False, up_axis="z", do_mirror=True)
+    extractor.save_pretrained(tmp_path)
+    cloud = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    for loaded in (extractor, JointMAEFeatureExtractor.from_pretrained(tmp_path)):
+        np.testing.assert_array_equal(loaded(cloud, return_tensors="np")["points"][0], cloud[:, [0, 2, 1]])
+    rotated = extractor(cloud, do_mirror=False, return_tensors="np")["points"][0]
+    np.testing.assert_array_equal(rotated, cloud[:, [0, 2, 1]] * np.array([1, 1, -1], np.float32))
+
+
+def test_an_array_of_clouds_of_different_sizes_is_a_list_of_them():
+    clouds = np.empty(2, dtype=object)
+    clouds[:] = [np.eye(3), np.ones((5, 3))]
+    assert JointMAEFeatureExtractor(num_points=8)(clouds, return_tensors="np")["points"].shape == (2, 8, 3)

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
@@ -74,6 +75,39 @@ def test_classification_is_softmax_of_the_model_by_name(classify, clouds):
         NAMES[label] for label in expected.argsort(descending=True).tolist()
     ]
     assert [guess["score"] for guess in guesses] == pytest.approx(expected.sort(descending=True).values.tolist())
+
+
+COLUMNS = {
+    "column": lambda dataset: dataset["points"],
+    "column of arrays": lambda dataset: dataset.with_format("numpy")["points"],
+    "column of a stream": lambda dataset: dataset.to_iterable_dataset()["points"],
+    "stream": lambda dataset: map(np.asarray, dataset["points"]),
+    "array of objects": lambda dataset: np.array([np.array(points) for points in dataset["points"]], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_of_a_dataset_holds_one_cloud_a_row(extract, clouds, kind):
+    dataset = Dataset.from_dict({"points": [cloud.tolist() for cloud in clouds]})
+    found = list(extract(COLUMNS[kind](dataset)))
+    for feature, cloud in zip(found, clouds, strict=True):
+        np.testing.assert_allclose(feature, extract(cloud), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_dataset_without_its_column_is_refused(extract, clouds, is_stream):
+    dataset = Dataset.from_dict({"points": [cloud.tolist() for cloud in clouds]})
+    with pytest.raises(ValueError, match=r"`inputs` must be clouds, got a table of \['points'\]\. Pass a column"):
+        extract(dataset.to_iterable_dataset() if is_stream else dataset)
+
+
+def test_labels_that_are_set_later_are_counted_from_0(classify):
+    classify.model.config.id2label = {1: "chair", 2: "lamp", 3: "table"}
+    parts = {"model": classify.model, "feature_extractor": classify.feature_extractor}
+    with pytest.raises(
+        ValueError, match=r"`id2label` must have the keys 0 to 2, got \[1, 2, 3\]\. Count labels from 0"
+    ):
+        pipeline(TASK.format("classification"), **parts)
 
 
 def test_top_k_limits_the_classes(classify, clouds):

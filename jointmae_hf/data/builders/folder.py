@@ -15,8 +15,11 @@ from datasets.fingerprint import Hasher
 
 from jointmae_hf.data.readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
+from jointmae_hf.data.source_frame import SourceFrame
 from jointmae_hf.model.feature_extraction_jointmae import UP_AXES, rotate_to_y_up
 
+from .credits import read_credits
+from .folder_layouts import SPLIT_NAMES, check_layout, read_places, split_of_folder
 from .point_cloud_builder import DatasetError
 from .source_files import (
     ARCHIVE_SUFFIXES,
@@ -31,13 +34,12 @@ from .source_files import (
 
 logger = logging.getLogger(__name__)
 
-_SPLIT_OF_FOLDER = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _POINTS_PER_TABLE = 1 << 20
 
 
 @dataclass(frozen=True)
 class PointCloudFile:
-    """A file of the dataset: `id` is its path below the dataset, `class_name` the folder that holds it, if any."""
+    """A file of the dataset: `id` is its path below the dataset, `class_name` the folder that names its class, if any."""
 
     path: Path
     id: str
@@ -45,27 +47,41 @@ class PointCloudFile:
 
 
 def find_point_cloud_files(
-    data_dir: str | Path | None, suffixes: Sequence[str] | None = None, follow_links: bool = False
+    data_dir: str | Path | None,
+    suffixes: Sequence[str] | None = None,
+    follow_links: bool = False,
+    layout: str | None = None,
 ) -> dict[str, list[PointCloudFile]]:
     """Return the files of every split, sorted by path, without reading them; see `PointCloudFolder` for the rules."""
     data_dir, suffixes = as_folder(data_dir), _check_suffixes(suffixes)
-    places = None if follow_links else _places(data_dir)
-    splits: dict[str, list[PointCloudFile]] = {}
-    ignored: list[str] = []
-    for split, folder in _split_folders(data_dir, suffixes).items():
-        paths = _walk(folder, places)
-        others = [path for path in paths if path.suffix.lower() not in suffixes]
-        ignored += [path.relative_to(data_dir).as_posix() for path in others]
-        splits[split] = [_to_file(path, folder, data_dir) for path in paths if path.suffix.lower() in suffixes]
-        if not splits[split]:
-            archives = [path.name for path in others if path.suffix.lower() in ARCHIVE_SUFFIXES]
-            raise ValueError(
-                f"`data_dir` must hold files that end in {', '.join(suffixes)}, got none in {folder}."
-                + (f" Extract its archives first: {', '.join(archives)}." if archives else "")
-            )
-    _warn_of_ignored(ignored, data_dir)
-    _check_all_or_none_have_a_class(splits)
-    return splits
+    if layout is not None:
+        check_layout(layout)
+    folders, files = _walk(data_dir, None if follow_links else _places(data_dir))
+    paths = [path for path in files if path.suffix.lower() in suffixes]
+    others = [path for path in files if path.suffix.lower() not in suffixes]
+    if not paths:
+        raise ValueError(_describe_nothing(data_dir, suffixes, others))
+    _warn_of_ignored([path.relative_to(data_dir).as_posix() for path in others], data_dir)
+    relative = [path.relative_to(data_dir) for path in paths]
+    splits: dict[str, list[PointCloudFile]] = {split: [] for split in SPLIT_NAMES}
+    for path, name, place in zip(paths, relative, read_places(relative, layout), strict=True):
+        if not path.is_file():
+            raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
+        splits[place.split].append(PointCloudFile(path, name.as_posix(), place.class_name))
+    for folder in folders:
+        split = split_of_folder(folder.name)
+        if layout is None and split and not splits[split] and folder.parent == data_dir:
+            raise ValueError(_describe_nothing(folder, suffixes, others))
+    return {split: members for split, members in splits.items() if members}
+
+
+def _describe_nothing(folder: Path, suffixes: Sequence[str], others: Sequence[Path]) -> str:
+    """Return the message for a folder without point clouds."""
+    inside = [path for path in others if path.is_relative_to(folder)]
+    archives = [path.name for path in inside if path.suffix.lower() in ARCHIVE_SUFFIXES]
+    return f"`data_dir` must hold files that end in {', '.join(suffixes)}, got none in {folder}." + (
+        f" Extract its archives first: {', '.join(archives)}." if archives else ""
+    )
 
 
 def _check_suffixes(suffixes: Sequence[str] | None) -> tuple[str, ...]:
@@ -92,30 +108,9 @@ def _check_within(path: Path, places: Sequence[Path] | None) -> None:
         raise ValueError(f"`{path}` must lie in `data_dir`, got a link to {real}. If you made it, set `follow_links`.")
 
 
-def _split_folders(data_dir: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Return the folder of each split; `data_dir` itself is `train` if it holds no folder named after a split."""
-    entries = sorted(entry for entry in data_dir.iterdir() if not entry.name.startswith("."))
-    found: dict[str, Path] = {}
-    for entry in entries:
-        split = _SPLIT_OF_FOLDER.get(entry.name)
-        if split is None or not entry.is_dir():
-            continue
-        if split in found:
-            raise ValueError(f"`data_dir` must hold `val` or `validation`, got both in {data_dir}.")
-        found[split] = entry
-    if not found:
-        return {"train": data_dir}
-    strays = [entry.name for entry in entries if entry.is_dir() and entry not in found.values()]
-    strays += [entry.name for entry in entries if entry.suffix.lower() in suffixes and entry.is_file()]
-    if strays:
-        raise ValueError(
-            f"`data_dir` must hold nothing but its splits {sorted(found)}, got {strays}. Move them into a split."
-        )
-    return {split: found[split] for split in ("train", "validation", "test") if split in found}
-
-
-def _walk(folder: Path, places: Sequence[Path] | None) -> list[Path]:
-    """Return all visible files below a folder in sorted order, links within `places` followed."""
+def _walk(folder: Path, places: Sequence[Path] | None) -> tuple[list[Path], list[Path]]:
+    """Return all visible folders and files below a folder in sorted order, links within `places` followed."""
+    folders: list[Path] = []
     files: list[Path] = []
     seen: set[Path] = set()
     for parent, paths in walk_visible(folder):
@@ -124,19 +119,12 @@ def _walk(folder: Path, places: Sequence[Path] | None) -> list[Path]:
         if real in seen:
             raise ValueError(f"`data_dir` must reach every folder once, got a second way to {real}: {parent}.")
         seen.add(real)
+        folders.append(parent)
         files += paths
     for path in files:
         if path.is_symlink():
             _check_within(path, places)
-    return sorted(files)
-
-
-def _to_file(path: Path, folder: Path, data_dir: Path) -> PointCloudFile:
-    """Return what is known about a file of the split in `folder`."""
-    if not path.is_file():
-        raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
-    class_name = None if path.parent == folder else path.parent.name
-    return PointCloudFile(path, path.relative_to(data_dir).as_posix(), class_name)
+    return sorted(folders), sorted(files)
 
 
 def _warn_of_ignored(names: Sequence[str], data_dir: Path) -> None:
@@ -148,21 +136,11 @@ def _warn_of_ignored(names: Sequence[str], data_dir: Path) -> None:
         logger.warning("Ignored %d files of other formats in %s (%s): %s", len(names), data_dir, counts, examples)
 
 
-def _check_all_or_none_have_a_class(splits: dict[str, list[PointCloudFile]]) -> None:
-    """Raise unless every file or no file lies in a class folder."""
-    files = [file for split in splits.values() for file in split]
-    without = [file.id for file in files if file.class_name is None]
-    if without and len(without) < len(files):
-        raise ValueError(
-            f"`data_dir` must hold all its files in class folders or none, got {len(without)} of {len(files)} outside, "
-            f"such as {without[0]}. Move it, or name the endings to read in `suffixes`."
-        )
-
-
 def class_names_of(splits: dict[str, list[PointCloudFile]]) -> list[str] | None:
-    """Return the sorted class names of all splits, or `None` for a dataset without classes."""
+    """Return the class names of all splits, in numerical order if all are numbers; `None` without classes."""
     names = {file.class_name for files in splits.values() for file in files if file.class_name is not None}
-    return sorted(names) or None
+    are_numbers = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)) or None
 
 
 @dataclass
@@ -175,6 +153,8 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
     points_key: str | None = None
     suffixes: Sequence[str] | None = None
     follow_links: bool = False
+    layout: str | None = None
+    credits_file: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -187,17 +167,35 @@ class PointCloudFolderConfig(datasets.BuilderConfig):
 class PointCloudFolder(datasets.ArrowBasedBuilder):
     """Builder of a dataset from files on disk; points keep the units of their file.
 
-    The sub-folders `train`, `validation` (or `val`) and `test` are the splits; without any of them, all files are in
-    `train`. The class of a cloud is the name of the folder that holds it. Hidden files are ignored, files of other formats
-    are named in a warning, archives are never extracted. A bad file stops the build with its name, and nothing of the
-    dataset stays in the cache. The cache depends on the options, on path, size and modification time of every file, and on
-    the source of the readers.
+    Folders named `train`, `validation` or `test`, or as `SPLIT_NAMES` has it, are the splits; without any, all files are in
+    `train`. These layouts are found by the names of the folders; if they can be read in several ways, an error shows the
+    readings, and `layout` decides:
+
+    | `layout` | file |
+    |---|---|
+    | `"split/class"` | `train/chair/a.ply`, `train/chair/<id>/models/model.obj` |
+    | `"class/split"` | `chair/train/a.ply` |
+    | `"class"` | `chair/a.ply`, `chair/<id>/models/model.obj` |
+    | `"split"` | `train/a.ply`, no classes |
+    | `"flat"` | `a.ply`, no classes |
+
+    Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
+    are ignored, files of other formats are named in a warning, archives are never extracted. A bad file stops the build with
+    its name, and nothing of the dataset stays in the cache. The cache depends on the options, on path, size and modification
+    time of every file, and on the source of the readers.
 
     Args:
         data_dir (`str`):
             Folder of files, or of splits.
         suffixes (`Sequence[str]`, *optional*):
             Endings of the files to read, such as `[".off"]`. Defaults to `POINT_CLOUD_SUFFIXES`.
+        layout (`str`, *optional*):
+            Meaning of the folders from `data_dir` to a file, joined by `/`: `split`, `class`, `*` (any one folder) or `**`
+            (any number of them), such as `"*/split/class"`, or `"**/class"` for the folder that holds the file. Further
+            folders are ignored. Without `split` all is `train`, without `class` there are no labels.
+        credits_file (`str`, *optional*):
+            CSV file with the columns `name` (path below `data_dir`, with or without its ending), `license` and `credit` and
+            one line for each file. They become the columns `license` and `credit`.
         follow_links (`bool`, *optional*, defaults to `False`):
             Whether symbolic links may lead out of `data_dir`. Those of a snapshot in the cache of the Hub always may.
         hash (`str`, *optional*):
@@ -215,9 +213,10 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
 
     Raises:
         ImportError: If the format of a file needs a package that is not installed.
-        ValueError: If `data_dir` is not a folder of point clouds: an ending is unknown, a split is empty, something lies
-            next to the splits, a file or folder cannot be read, a link leads out, or only some of the files lie in a class
-            folder. Later, as a `DatasetError`, if a file is not a valid cloud.
+        ValueError: If `data_dir` is not a folder of point clouds: an ending is unknown, a split is empty, the folders
+            can be read in several ways or do not fit `layout`, two folders name one split, a file or folder cannot be read,
+            a link leads out, only some of the files lie in a class folder, or `credits_file` lacks a file or its license.
+            Later, as a `DatasetError`, if a file is not a valid cloud.
     """
 
     BUILDER_CONFIG_CLASS = PointCloudFolderConfig
@@ -230,20 +229,26 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
         data_dir: str | None = None,
         suffixes: Sequence[str] | None = None,
         follow_links: bool = False,
+        layout: str | None = None,
+        credits_file: str | None = None,
         hash: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._splits = find_point_cloud_files(data_dir, suffixes, follow_links)
+        self._splits = find_point_cloud_files(data_dir, suffixes, follow_links, layout)
+        files = [file for members in self._splits.values() for file in members]
+        credits_file = None if credits_file is None else str(Path(credits_file).absolute())
+        self._credits = None if credits_file is None else read_credits(credits_file, [file.id for file in files])
         if hash is None:
-            paths = [file.path for files in self._splits.values() for file in files]
-            hash = Hasher.hash([hash_sources(self.SOURCES), files_state(paths)])
-        options = {"suffixes": suffixes, "follow_links": follow_links}
+            hash = Hasher.hash([hash_sources(self.SOURCES), files_state([file.path for file in files]), self._credits])
+        options = {"suffixes": suffixes, "follow_links": follow_links, "layout": layout, "credits_file": credits_file}
         super().__init__(data_dir=str(data_dir), hash=hash, **options, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
-            description="Point clouds from files of a folder.",
-            features=point_cloud_features(class_names=class_names_of(self._splits)),
+            description=f"Point clouds from files of a folder.\n\n{SourceFrame(self.config.up_axis).describe()}",
+            features=point_cloud_features(
+                class_names=class_names_of(self._splits), has_credits=self._credits is not None
+            ),
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -280,4 +285,7 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
         labels = None
         if "label" in self.info.features:
             labels = [self.info.features["label"].str2int(file.class_name) for file in files]
-        return point_cloud_table(self.info.features, points, [file.id for file in files], labels)
+        columns: dict[str, Any] = {}
+        if self._credits is not None:
+            columns["licenses"], columns["credits"] = zip(*(self._credits[file.id] for file in files), strict=True)
+        return point_cloud_table(self.info.features, points, [file.id for file in files], labels, **columns)

@@ -17,6 +17,7 @@ from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.data.readers.text import read_numbers
 from jointmae_hf.data.readers.validation import check_points, reader_errors
 from jointmae_hf.data.schema import check_class_list, check_labels
+from jointmae_hf.data.source_frame import SourceFrame
 
 from .source_files import (
     Clouds,
@@ -319,6 +320,11 @@ class ModelNet40Meshes(ListedFiles):
         counts = {split: len(members) for split, members in files.items()}
         warn_of_counts(f"ModelNet{num_classes}", counts, OFFICIAL_COUNTS[num_classes])
         return cls(files, [], num_points, seed)
+
+    @property
+    def frame(self) -> SourceFrame:
+        """Frame of the meshes, see `read_file`."""
+        return SourceFrame("z", do_mirror=True, do_normalize=True)
 
     def read_file(self, file: ListedFile) -> dict[str, np.ndarray]:
         """Sample one mesh; the points depend on the seed and the name of the shape alone."""

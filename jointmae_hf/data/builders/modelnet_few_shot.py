@@ -12,8 +12,9 @@ import numpy as np
 from jointmae_hf.data.few_shot_folds import NUM_TEST_SHAPES, FoldDraw
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.data.schema import point_cloud_features
+from jointmae_hf.data.source_frame import SourceFrame
 
-from .modelnet40 import ModelNet40, check_modelnet40_options, find_modelnet40_files
+from .modelnet40 import ModelNet40, ModelNet40Files, check_modelnet40_options, find_modelnet40_files
 from .modelnet40_layouts import MODELNET40_CLASSES, to_label, to_points
 from .point_cloud_builder import DatasetSource, PointCloudBuilder
 from .source_files import BUILDER_SOURCES, Clouds, SourceFiles, find_folder
@@ -130,7 +131,17 @@ class DrawnFold(SourceFiles):
     """A fold that a seed draws from the official splits of ModelNet40, whose files are in `lists`."""
 
     draw: FoldDraw
-    num_points: int
+    modelnet40: ModelNet40Files
+
+    @property
+    def num_points(self) -> int:
+        """Points of every shape of ModelNet40."""
+        return self.modelnet40.num_points
+
+    @property
+    def frame(self) -> SourceFrame:
+        """Frame of the files of ModelNet40."""
+        return self.modelnet40.frame
 
     @classmethod
     def find(
@@ -145,7 +156,7 @@ class DrawnFold(SourceFiles):
     ) -> "DrawnFold":
         """Find the ModelNet40 to draw from."""
         modelnet40 = find_modelnet40_files(data_dir, 40, layout, num_points, None)
-        return cls({}, modelnet40.paths, FoldDraw(num_ways, num_shots, fold, seed), modelnet40.num_points)
+        return cls({}, modelnet40.paths, FoldDraw(num_ways, num_shots, fold, seed), modelnet40)
 
     def class_names(self) -> list[str]:
         """Return the classes of the fold in the order of their labels."""

@@ -110,7 +110,10 @@ class PointCloudBuilder(datasets.ArrowBasedBuilder):
     def _describe(self, description: str, features: datasets.Features) -> datasets.DatasetInfo:
         """Return what `datasets` and a converted repository say about the dataset."""
         return datasets.DatasetInfo(
-            description=description, features=features, homepage=self.SOURCE.where, license=self.SOURCE.license
+            description=f"{description}\n\n{self._files.frame.describe()}",
+            features=features,
+            homepage=self.SOURCE.where,
+            license=self.SOURCE.license,
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:

@@ -17,6 +17,7 @@ import numpy as np
 from datasets.fingerprint import Hasher
 
 from jointmae_hf.data.readers.validation import check_points
+from jointmae_hf.data.source_frame import SourceFrame
 
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ BUILDER_SOURCES = (
     "data/builders",
     "data/readers",
     "data/schema.py",
+    "data/source_frame.py",
     "model/cloud_files.py",
     "model/mesh_files.py",
     "model/surface_sampling.py",
@@ -86,6 +88,11 @@ class SourceFiles:
     def splits(self) -> Mapping[str, Sequence[Any]]:
         """Parts of every split that can be read on their own."""
         return self.files
+
+    @property
+    def frame(self) -> SourceFrame:
+        """Frame of the files; published clouds have y up."""
+        return SourceFrame()
 
     def check(self) -> None:
         """Raise a `ValueError` for whatever is wrong and shows without reading every cloud."""
@@ -193,7 +200,8 @@ def walk_visible(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
         raise ValueError(f"`data_dir` must hold readable folders only, got: {error}") from error
 
     for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        # What the archiver of macOS adds holds one more file of the same ending for each file.
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         yield Path(parent), [Path(parent, name) for name in names if not name.startswith(".")]
 
 

@@ -25,7 +25,7 @@ def test_folder_reads_every_file_as_it_is(sizes_dataset, cloud_folder):
 
 def test_folder_labels_are_positions_among_sorted_class_names(sizes_dataset):
     assert sizes_dataset.features["label"].names == ["chair", "table"]
-    assert list(sizes_dataset["label"]) == [0, 0, 1, 0]
+    assert list(sizes_dataset["label"]) == [0, 0, 1, 1]
 
 
 def test_folder_has_no_label_column_when_files_have_no_folder(tmp_path):
@@ -122,6 +122,7 @@ def test_folder_reads_the_endings_asked_for_alone(cloud_folder, tmp_path):
         ({"seed": -1}, "`seed` must be at least 0, got -1"),
         ({"up_axis": "w"}, '`up_axis` must be "x", "y" or "z", got \'w\''),
         ({"suffixes": [".docx"]}, "`suffixes` must be of"),
+        ({"layout": "class/name"}, '`layout` must be "flat" or folders joined by'),
     ],
 )
 def test_folder_refuses_a_wrong_option(cloud_folder, tmp_path, option, message):
@@ -162,14 +163,15 @@ def add(path):
 def test_find_lists_one_split_when_no_folder_is_named_after_a_split(cloud_folder):
     splits = find_point_cloud_files(cloud_folder)
     assert [file.id for file in splits["train"]] == [
-        "chair/a.npy", "chair/b.npy", "table/a.npy", "table/deep/chair/c.npy"
+        "chair/a.npy", "chair/b.npy", "table/a.npy", "table/c.npy"
     ]  # fmt: skip
     assert list(splits) == ["train"]
 
 
-def test_class_is_the_folder_that_holds_the_file(cloud_folder):
-    splits = find_point_cloud_files(cloud_folder)
-    assert [file.class_name for file in splits["train"]] == ["chair", "chair", "table", "chair"]
+def test_class_is_the_folder_that_holds_the_file_when_asked(cloud_folder):
+    add(cloud_folder / "table" / "deep" / "chair" / "c.npy")
+    splits = find_point_cloud_files(cloud_folder, layout="**/class")
+    assert [file.class_name for file in splits["train"]] == ["chair", "chair", "table", "table", "chair"]
     assert class_names_of(splits) == ["chair", "table"]
 
 
@@ -301,18 +303,19 @@ def test_find_refuses_an_empty_split(tmp_path):
         find_point_cloud_files(tmp_path)
 
 
-def test_find_refuses_both_names_of_the_validation_split(tmp_path):
-    add(tmp_path / "val" / "a.npy")
-    add(tmp_path / "validation" / "a.npy")
-    with pytest.raises(ValueError, match="`val` or `validation`, got both"):
+@pytest.mark.parametrize("names", [("val", "validation"), ("Train", "train"), ("testing", "Test_Set")])
+def test_find_refuses_two_folders_of_one_split(tmp_path, names):
+    for name in names:
+        add(tmp_path / name / "a.npy")
+    with pytest.raises(ValueError, match=r"one folder for each split, got '.*' and '.*' for '.*'\. Rename"):
         find_point_cloud_files(tmp_path)
 
 
-@pytest.mark.parametrize("stray", ["valid/a.npy", "a.npy"])
+@pytest.mark.parametrize("stray", ["other/a.npy", "a.npy"])
 def test_find_refuses_what_lies_next_to_the_splits(tmp_path, stray):
     add(tmp_path / "train" / "a.npy")
     add(tmp_path / stray)
-    with pytest.raises(ValueError, match="nothing but its splits"):
+    with pytest.raises(ValueError, match=f"one way, got two for .* by `layout='split'`, which does not fit {stray}"):
         find_point_cloud_files(tmp_path)
 
 
@@ -320,6 +323,25 @@ def test_find_refuses_classes_for_some_files_only(cloud_folder):
     add(cloud_folder / "lost.npy")
     with pytest.raises(ValueError, match=r"class folders or none, got 1 of 5 outside, such as lost\.npy"):
         find_point_cloud_files(cloud_folder)
+
+
+def test_classes_that_are_numbers_are_in_numerical_order(tmp_path):
+    for name in ("10", "9", "0"):
+        add(tmp_path / name / "a.npy")
+    assert class_names_of(find_point_cloud_files(tmp_path)) == ["0", "9", "10"]
+
+
+def test_find_ignores_what_the_archiver_of_macos_adds(tmp_path):
+    for name in ("chair/a.npy", "__MACOSX/chair/a.npy", "table/a.npy"):
+        add(tmp_path / name)
+    assert [file.id for file in find_point_cloud_files(tmp_path)["train"]] == ["chair/a.npy", "table/a.npy"]
+
+
+def test_folder_has_another_cache_when_the_layout_is_another(tmp_path):
+    for split in ("train", "test"):
+        add(tmp_path / "c" / "chair" / split / "a.npy")
+    assert list(load(tmp_path / "c", tmp_path)) == ["train", "test"]
+    assert load(tmp_path / "c", tmp_path, layout="**/class")["train"].features["label"].names == ["test", "train"]
 
 
 @pytest.mark.parametrize("change", ["time", "size", "name"])
