@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import EvalPrediction, PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import TokenClassifierOutput
+from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform
 from jointmae_hf.evaluation import (
@@ -30,7 +31,7 @@ from jointmae_hf.evaluation import (
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor
 
 from .checkpoints import verify_checkpoint
-from .distributed import synchronize_batch_norm
+from .distributed import keep_dtype, synchronize_batch_norm
 from .finetuning_recipes import FineTuningRecipe
 from .point_cloud_trainer import PointCloudTrainer
 from .point_sampling import PointSampling
@@ -84,6 +85,11 @@ class ClassificationTrainer(PointCloudTrainer):
             logits, targets = outputs["logits"].flatten(0, -2), labels["labels"].flatten()
             loss = nn.functional.cross_entropy(logits, targets, label_smoothing=self.args.label_smoothing_factor)
         return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate or predict; `bf16_full_eval` and `fp16_full_eval` cast the weights for that time only."""
+        with keep_dtype(self.model):
+            return super().evaluation_loop(*args, **kwargs)
 
     def measure(
         self, dataset: Any, voting: Voting | None = None, transform: Transform | None = None

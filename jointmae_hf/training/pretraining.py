@@ -21,7 +21,7 @@ from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 
 from .callbacks import LossProgressCallback
 from .diagnostics import encoder_gradient_norms, reference_losses
-from .distributed import synchronize_batch_norm
+from .distributed import keep_dtype, synchronize_batch_norm
 from .point_cloud_trainer import PointCloudTrainer
 from .recipes import AUGMENTATIONS, PreTrainingRecipe, setting_values
 
@@ -121,7 +121,8 @@ class JointMAETrainer(PointCloudTrainer):
         self._sums, self._counts = {}, defaultdict(int)
         arguments = dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         try:
-            output = super().evaluation_loop(*arguments)
+            with keep_dtype(self.model):
+                output = super().evaluation_loop(*arguments)
             output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._pop_means().items()})
         finally:
             self._sums, self._counts = window
@@ -134,7 +135,9 @@ class JointMAETrainer(PointCloudTrainer):
         Returns:
             `dict[str, float]`: See [`reference_losses`]; means over samples.
         """
-        model = self.unwrapped_model
+        model = self.unwrapped_model.to(
+            self.args.device
+        )  # where the trainer leaves it on the CPU before a full evaluation
         was_training = model.training
         model.eval()
         with self.report_lost_samples():
