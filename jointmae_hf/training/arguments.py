@@ -127,7 +127,8 @@ def read_flags(
         `tuple[list, dict[str, Any]]`: An instance of each dataclass, and the fields of `TrainingArguments` that are on the
         command line.
     """
-    parser, absent = HfArgumentParser([*own_flags, TrainingArguments], add_help=False), object()
+    all_flags: list[Any] = [*own_flags, TrainingArguments]
+    parser, absent = HfArgumentParser(all_flags, add_help=False), object()
     parser.set_defaults(**{field.name: absent for field in fields(TrainingArguments) if field.init})
     parser.dataclass_types = own_flags
     with exit_on_error(parser):
@@ -188,9 +189,9 @@ def parse_pretraining_arguments(
 
     An invalid flag, or one that the script would ignore, ends the process with one line.
     """
-    own_flags: list[Any] = [script_class, DatasetArguments]
-    (script, _), passed = read_flags(own_flags)
-    parser = HfArgumentParser([*own_flags, TrainingArguments])
+    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    (script, _), passed = read_flags(all_flags[:2])
+    parser = HfArgumentParser(all_flags)
     with exit_on_error(parser):
         if script.recipe not in RECIPES:
             raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
@@ -331,9 +332,9 @@ def parse_fine_tuning_arguments(
     Returns:
         `tuple`: Flags of the script, of the dataset and of training, and the recipe.
     """
-    own_flags: list[Any] = [script_class, DatasetArguments]
-    (script, dataset), passed = read_flags(own_flags, command_line)
-    parser = HfArgumentParser([*own_flags, TrainingArguments])
+    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    (script, dataset), passed = read_flags(all_flags[:2], command_line)
+    parser = HfArgumentParser(all_flags)
     with exit_on_error(parser):
         refuse_flags(passed, task, script.excluded_flags())
         script.adjust(dataset)

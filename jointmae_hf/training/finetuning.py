@@ -88,7 +88,7 @@ class ClassificationTrainer(PointCloudTrainer):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Evaluate or predict; `bf16_full_eval` and `fp16_full_eval` cast the weights for that time only."""
-        with keep_dtype(self.model):
+        with keep_dtype(self.unwrapped_model):
             return super().evaluation_loop(*args, **kwargs)
 
     def measure(

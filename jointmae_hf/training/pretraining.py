@@ -121,7 +121,7 @@ class JointMAETrainer(PointCloudTrainer):
         self._sums, self._counts = {}, defaultdict(int)
         arguments = dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         try:
-            with keep_dtype(self.model):
+            with keep_dtype(self.unwrapped_model):
                 output = super().evaluation_loop(*arguments)
             output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._pop_means().items()})
         finally:

@@ -163,7 +163,7 @@ NEEDED: dict[str, tuple[str, Any]] = {
 
 
 def refuse_flags(passed: Mapping[str, Any], task: str, further: Mapping[str, Refusal]) -> None:
-    """Raise `ValueError` that names the first flag that the script of a task does not support.
+    """Raise `ValueError` that names a flag that the script of a task does not support.
 
     Args:
         passed (`Mapping[str, Any]`):
@@ -173,10 +173,10 @@ def refuse_flags(passed: Mapping[str, Any], task: str, further: Mapping[str, Ref
         further (`Mapping[str, Refusal]`):
             Flags that other flags of the script exclude.
     """
-    refused = {**REFUSED, **REFUSED_BY_TASK[task], **further}
-    for name, value in passed.items():
-        if name in refused and _plain(value) not in map(_plain, refused[name].supported):
-            raise ValueError(_refusal_text(name, value, refused[name]))
+    for refused in (REFUSED, REFUSED_BY_TASK[task], further):
+        for name in refused.keys() & passed.keys():
+            if _plain(passed[name]) not in map(_plain, refused[name].supported):
+                raise ValueError(_refusal_text(name, passed[name], refused[name]))
 
 
 def check_flags(passed: Mapping[str, Any], training: TrainingArguments, task: str) -> None:
@@ -239,7 +239,8 @@ def fit_defaults(defaults: Mapping[str, Any], passed: Mapping[str, Any]) -> dict
 
 def _accepted_arguments(scheduler: SchedulerType, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that the function of a scheduler has."""
-    parameters = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[scheduler]).parameters
+    function: Any = TYPE_TO_SCHEDULER_FUNCTION[scheduler]
+    parameters = inspect.signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return {}
     return {name: value for name, value in arguments.items() if name in parameters}
@@ -256,7 +257,7 @@ def _check_metric(metric: str | None, task: str) -> None:
 def _check_scheduler(training: TrainingArguments) -> None:
     """Raise if a scheduler does not take its arguments: the trainer would only notice after loading the data."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
-    arguments = training.lr_scheduler_kwargs or {}
+    arguments: Any = training.lr_scheduler_kwargs or {}
     try:
         get_scheduler(training.lr_scheduler_type, optimizer, 1, 10, scheduler_specific_kwargs=dict(arguments))
     except (TypeError, ValueError) as error:

@@ -51,7 +51,7 @@ def finished(tmp_path_factory, cloud_folder):
     flags = ["--data_dir", str(cloud_folder), "--config_overrides", json.dumps(SMALL), "--max_steps", "4"]
     flags += ["--per_device_train_batch_size", "8", "--save_strategy", "steps", "--save_steps", "2"]
     flags += ["--save_total_limit", "2", "--logging_steps", "2", "--log_gradient_norms", "True"]
-    flags += ["--bf16_full_eval", "True"]
+    flags += ["--bf16_full_eval", "True", "--use_cpu", "True"]
     return output_dir, run(output_dir, *flags)
 
 
