@@ -174,9 +174,9 @@ def refuse_flags(passed: Mapping[str, Any], task: str, further: Mapping[str, Ref
             Flags that other flags of the script exclude.
     """
     for refused in (REFUSED, REFUSED_BY_TASK[task], further):
-        for name in refused.keys() & passed.keys():
-            if _plain(passed[name]) not in map(_plain, refused[name].supported):
-                raise ValueError(_refusal_text(name, passed[name], refused[name]))
+        for name, refusal in refused.items():
+            if name in passed and _plain(passed[name]) not in map(_plain, refusal.supported):
+                raise ValueError(_refusal_text(name, passed[name], refusal))
 
 
 def check_flags(passed: Mapping[str, Any], training: TrainingArguments, task: str) -> None:
