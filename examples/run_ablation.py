@@ -26,7 +26,7 @@ from transformers import TrainingArguments
 
 from jointmae_hf.data import hold_out, read_point_cloud_tensors
 from jointmae_hf.evaluation import Result, collect_run_facts, write_results
-from jointmae_hf.hub import card_from_run, publish
+from jointmae_hf.hub import card_from_run, finish_run
 from jointmae_hf.training import ABLATIONS, AblationStudy, DatasetArguments, PreTrainingRecipe, set_up_process
 from jointmae_hf.training.ablations import paired_gains, render_ablation
 from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
@@ -70,13 +70,11 @@ class ScriptArguments(PreTrainingArguments):
 
 def set_budget(script: ScriptArguments, training: TrainingArguments, recipe: PreTrainingRecipe) -> None:
     """Set the number of steps by `--num_samples`, or shorten the quick recipe if no flag sets its length."""
-    defaults = setting_values(recipe.training)
     if script.num_samples is not None:
         batch_size = training.train_batch_size * training.gradient_accumulation_steps * training.world_size
         training.max_steps = math.ceil(script.num_samples / batch_size)
         return
-    has_default_length = training.max_steps < 0 and training.num_train_epochs == defaults["num_train_epochs"]
-    if script.recipe == "quick" and has_default_length:
+    if script.recipe == "quick" and not script.passed.keys() & {"max_steps", "num_train_epochs"}:
         training.max_steps = QUICK_STEPS
 
 
@@ -150,9 +148,9 @@ def main() -> None:
     rendered = write_table(script, study, results, time.time() - start)
     output_dir = Path(training.output_dir)
     print(f"\n{rendered}\ntable, results and checkpoints: {output_dir}")
-    if push_to_hub:
-        folder = study.folder(ABLATIONS[script.table][-1], script.seeds[0])
-        print(f"published: {publish(folder, training.hub_model_id or output_dir.name)}")
+    last_row = study.folder(ABLATIONS[script.table][-1], script.seeds[0])
+    if address := finish_run(last_row, training, push_to_hub):
+        print(f"published: {address}")
 
 
 if __name__ == "__main__":

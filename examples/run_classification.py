@@ -22,7 +22,7 @@ from transformers import set_seed
 from jointmae_hf import JointMAEForPointCloudClassification
 from jointmae_hf.data import PointCloudDataset
 from jointmae_hf.evaluation import read_provenance, render_results
-from jointmae_hf.hub import card_from_run, publish
+from jointmae_hf.hub import finish_run
 from jointmae_hf.training import (
     DatasetArguments,
     FineTuningArguments,
@@ -82,11 +82,10 @@ def main() -> None:
         return
     save_fine_tuned(trainer, sampling, results, pre_training, start)
     output_dir = Path(training.output_dir)
-    card_from_run(output_dir).save(output_dir / "README.md")
     print(f"\n{render_results(results, 3 if dataset_arguments.dataset == 'scanobjectnn' else 2)}")
     print(f"model ({results[-1].selection_rule}), results and card: {output_dir}")
-    if push_to_hub:
-        print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")
+    if address := finish_run(output_dir, training, push_to_hub):
+        print(f"published: {address}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from jointmae_hf.training import (
 from jointmae_hf.training.few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
 from jointmae_hf.training.finetuning import build_model, write_fine_tuning_results
 from jointmae_hf.training.recipes import setting_values
+from jointmae_hf.training.training_flags import REFUSED_BY_TASK, Refusal
 
 
 @dataclass
@@ -60,6 +61,10 @@ class ScriptArguments(FineTuningArguments):
             raise ValueError(f"`classifier` must be one of {', '.join(CLASSIFIERS)}, got {self.classifier!r}.")
         if self.num_folds < 1:
             raise ValueError(f"`num_folds` must be at least 1, got {self.num_folds}.")
+
+    def excluded_flags(self) -> dict[str, Refusal]:
+        """Return the flags of `TrainingArguments` that have no effect with the classifier."""
+        return REFUSED_BY_TASK["linear_svm"] if self.classifier == "linear_svm" else super().excluded_flags()
 
 
 def measure_fold(
@@ -117,11 +122,6 @@ def main() -> None:
     start = time.time()
     quiet = {"save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
     script, dataset_arguments, training, recipe = parse_fine_tuning_arguments("few_shot", ScriptArguments, **quiet)
-    if training.push_to_hub:
-        raise ValueError(
-            "`push_to_hub` must be False, got True. This script writes results, no model: publish the checkpoint that it "
-            "measures by examples/run_pretrain.py --push_to_hub or python -m jointmae_hf.hub publish."
-        )
     set_up_process(training)
     checkpoint = script.find_checkpoint(Path(training.output_dir).parent, training.seed)
     splits, split = None, "test"

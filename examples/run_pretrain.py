@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
-from jointmae_hf.hub import TrainingData, card_from_run, publish
+from jointmae_hf.hub import TrainingData, finish_run
 from jointmae_hf.training import (
     JointMAETrainer,
     PreTrainingRecipe,
@@ -64,9 +64,11 @@ def collect_results(
 ) -> list[Result]:
     """Collect the losses on the validation split and, with labels, the linear SVM before and after pre-training."""
     seed, config = trainer.args.seed, trainer.unwrapped_model.config
+    is_best = trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint
+    epoch = f"best {trainer.args.metric_for_best_model} on validation" if is_best else "last epoch"
     sizes = {"num_train": len(splits["train"]), "num_test": len(splits["validation"])}
     results = [
-        Result(name, value, "squared units", "validation", "last epoch", seed, dataset=dataset, **sizes)
+        Result(name, value, "squared units", "validation", epoch, seed, dataset=dataset, **sizes)
         for name, value in losses.items()
     ]
     if not has_labels(splits["train"]) or script.num_probe_train == 0:
@@ -78,7 +80,7 @@ def collect_results(
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
     for name, model in models.items():
         measured = probe_encoder(model.jointmae, train, test, device=trainer.args.device)
-        rule = f"last epoch; {measured.selection}"
+        rule = f"{epoch}; {measured.selection}"
         results.append(Result(name, 100 * measured.accuracy, "%", held_out, rule, seed, dataset=dataset, **sizes))
     return results
 
@@ -134,10 +136,9 @@ def main() -> None:
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)
-    card_from_run(output_dir).save(output_dir / "README.md")
     report(results, output_dir)
-    if push_to_hub:
-        print(f"published: {publish(output_dir, training.hub_model_id or output_dir.name)}")
+    if address := finish_run(output_dir, training, push_to_hub):
+        print(f"published: {address}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from .model_card import card_from_run, render_model_card
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_preset, facts_from_run
-from .publishing import publish, write_remote_code
+from .publishing import finish_run, publish, write_remote_code
 from .releasing import add_results, release_checkpoint
 from .verification import verify_loads
 
@@ -14,6 +14,7 @@ __all__ = [
     "card_from_run",
     "facts_from_preset",
     "facts_from_run",
+    "finish_run",
     "publish",
     "release_checkpoint",
     "render_model_card",

@@ -88,14 +88,23 @@ def read_training_data(path: str | None) -> list[TrainingData] | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command.
+    """Run a command; an error ends it with one line.
 
     Args:
         arguments (`Sequence[str]`, *optional*):
             Defaults to the command line of the process.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        _run(options)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Run the command that was parsed."""
     if options.command == "publish":
         address = publish(options.folder, options.repo_id, private=options.private, tag=options.tag)
         logger.info("published: %s", address)

@@ -11,12 +11,14 @@ import argparse
 import logging
 import mmap
 import os
+import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from jointmae_hf.data.readers.safe_pickle import torch_stand_ins
@@ -38,6 +40,51 @@ _CLASSES: dict[str, type[JointMAEPreTrainedModel]] = {
     "classification": JointMAEForPointCloudClassification,
     "segmentation": JointMAEForPointCloudSegmentation,
 }
+_SUPPORTED = "Point-MAE (pre-training, classifier with a head of three layers, part segmentation)"
+_REQUIRED_ENCODER = (
+    "encoder.first_conv.0.weight",
+    "encoder.first_conv.3.weight",
+    "encoder.second_conv.0.weight",
+    "pos_embed.0.weight",
+    "pos_embed.2.weight",
+    "blocks.blocks.0.mlp.fc1.weight",
+    "norm.weight",
+)
+_REQUIRED = {
+    "pre-training": ("increase_dim.0.weight", "mask_token", "MAE_decoder.blocks.0.mlp.fc1.weight"),
+    "classification": (
+        "cls_head_finetune.0.weight",
+        "cls_head_finetune.4.weight",
+        "cls_head_finetune.8.weight",
+        "cls_head_finetune.1.running_mean",
+        "cls_head_finetune.5.running_mean",
+        "cls_token",
+        "cls_pos",
+    ),
+    "segmentation": (
+        "propagation_0.mlp_convs.0.weight",
+        "propagation_0.mlp_convs.1.weight",
+        "label_conv.0.weight",
+        "convs1.weight",
+        "convs2.weight",
+        "convs3.weight",
+    ),
+}
+"""Weights that determine the configuration of each kind; the first one tells the kind."""
+
+_OTHER_MODELS = {
+    r"jointmae\.": "a model of this package, which `from_pretrained` loads,",
+    r"h_encoder\.": "Point-M2AE or I2P-MAE",
+    r"(transformer_q\.|reduce_dim\.|dvae\.)": "Point-BERT or MaskPoint",
+    r"(global_blocks\.|img_|text_|MAE_encoder\.global)": "ReCon",
+    r"MAE_encoder\.": "a pre-trained Point-MAE or ACT",
+}
+"""Beginnings of the names of weights in other public checkpoints of point clouds."""
+
+_MAX_REASON = 200
+_DATASETS = {40: (1024, 64), 15: (2048, 128)}
+"""Number of points and groups that Point-MAE uses for as many classes: ModelNet40 and ScanObjectNN."""
+
 _TOKENIZER = {
     "first_conv.0": "fc1",
     "first_conv.1": "norm1",
@@ -95,14 +142,35 @@ def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     for key in ("base_model", "model_state_dict"):
         if isinstance(content, dict) and key in content:
             return _check_state_dict(content[key], path)
-    got = sorted(content, key=str) if isinstance(content, dict) else type(content).__name__
-    raise ValueError(f"`path` must hold `base_model` or `model_state_dict`, got {got} in {path.name!r}.")
+    raise ValueError(
+        f"`path` must hold `base_model` or `model_state_dict`, got {_describe_content(content)} in {path.name!r}."
+    )
+
+
+def _describe_content(content: Any) -> str:
+    """Return a few words about the content of a file."""
+    if not isinstance(content, dict):
+        return type(content).__name__
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        return f"a bare state dict ({_looks_like(content)}), which you can save again under `base_model`,"
+    return _first_names(content)
+
+
+def _first_names(names: Iterable[Any]) -> str:
+    """Return names in order, at most five of them."""
+    ordered = sorted(names, key=str)
+    return str(ordered) if len(ordered) <= 5 else f"{len(ordered)} names such as {ordered[:5]}"
 
 
 def _torch_reason(error: Exception) -> str:
-    """Return the reason of torch, without its advice to load the file with code enabled."""
-    _, is_refusal, reason = str(error).partition("WeightsUnpickler error: ")
-    return reason.strip().partition("\n")[0].partition(". Please use")[0] if is_refusal else str(error)
+    """Return one line without torch's advice to load the file with code enabled."""
+    text = str(error)
+    if refused := re.search(r"GLOBAL (\S+)", text):
+        return f"it contains code, which was not executed: {refused.group(1)} was not an allowed global."
+    reason = text.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0][:_MAX_REASON]
+    if not reason or "weights_only" in reason:
+        return f"{type(error).__name__}."
+    return reason if " " in reason else f"{type(error).__name__}: {reason}."
 
 
 def _load_tensors(path: Path) -> Any:
@@ -141,17 +209,25 @@ def kind_of(weights: Mapping[str, Tensor]) -> str:
     Raises:
         ValueError: If the weights belong to no model of Point-MAE.
     """
-    markers = {
-        "pre-training": "MAE_encoder.encoder.first_conv.0.weight",
-        "classification": "cls_head_finetune.0.weight",
-        "segmentation": "propagation_0.mlp_convs.0.weight",
-    }
-    for kind, marker in markers.items():
-        if marker in weights:
-            return kind
-    raise ValueError(
-        f"`weights` must hold one of {', '.join(markers.values())}, got {', '.join(sorted(weights)[:5]) or 'none'}."
-    )
+    names = {name.removeprefix("MAE_encoder.") for name in weights}
+    kind = next((kind for kind, head in _REQUIRED.items() if head[0] in weights), None)
+    required = [head[0] for head in _REQUIRED.values()] if kind is None else [*_REQUIRED[kind], *_REQUIRED_ENCODER]
+    missing = [name for name in required if name not in names]
+    if kind is None or missing:
+        raise ValueError(
+            f"`weights` must be of {_SUPPORTED}, got {_looks_like(weights)} without {_first_names(missing)}."
+        )
+    return kind
+
+
+def _looks_like(weights: Mapping[str, Tensor]) -> str:
+    """Return which model the names of weights look like."""
+    for pattern, model in _OTHER_MODELS.items():
+        if any(re.match(pattern, name) for name in weights):
+            return model
+    if any(name.startswith("cls_head_finetune.") for name in weights):
+        return "a classifier with the encoder of Point-MAE and another head, as of ACT and ReCon"
+    return f"{len(weights)} tensors such as {', '.join(sorted(weights)[:3]) or 'none'}"
 
 
 def config_of(weights: Mapping[str, Tensor], **overrides: Any) -> JointMAEConfig:
@@ -162,18 +238,33 @@ def config_of(weights: Mapping[str, Tensor], **overrides: Any) -> JointMAEConfig
             State dict without `module.` prefixes.
         overrides (`dict[str, Any]`, *optional*):
             Fields that shapes do not determine: `num_attention_heads` (6), `num_points` (1,024; 2,048 for part
-            segmentation), `num_groups` (64; 128 for part segmentation and ScanObjectNN), `group_size` (32), `mask_ratio`
-            (0.6).
+            segmentation and ScanObjectNN), `num_groups` (64; 128 for part segmentation and ScanObjectNN), `group_size`
+            (32), `mask_ratio` (0.6). A classifier of 15 classes is one of ScanObjectNN, of 40 of ModelNet40; for another
+            number of classes `num_points` and `num_groups` must be given.
 
     Returns:
         `JointMAEConfig`: Flat and 3D only.
 
     Raises:
-        ValueError: If the weights belong to no model of Point-MAE.
+        ValueError: If the weights belong to no model of Point-MAE, or a field must be given.
     """
     kind = kind_of(weights)
+    if kind == "classification":
+        _check_sizes(weights, overrides)
     fields = _encoder_fields(weights, "MAE_encoder." if kind == "pre-training" else "")
     return JointMAEConfig(**{**fields, **_HEAD_FIELDS[kind](weights), **overrides})
+
+
+def _check_sizes(weights: Mapping[str, Tensor], overrides: Mapping[str, Any]) -> None:
+    """Raise if neither the number of classes nor an option tells the number of groups: outputs would silently differ."""
+    num_labels = len(weights["cls_head_finetune.8.weight"])
+    missing = [name for name in ("num_points", "num_groups") if name not in overrides]
+    if num_labels not in _DATASETS and missing:
+        raise ValueError(
+            f"`{missing[0]}` must be given for a classifier of {num_labels} classes, got none: the weights do not tell it. "
+            "Pass `num_points` and `num_groups` as the classifier was trained: 1024 and 64 on ModelNet40, 2048 and 128 on "
+            "ScanObjectNN."
+        )
 
 
 def _encoder_fields(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
@@ -211,11 +302,15 @@ def _pretraining_fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _classification_fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the fields of the classification head."""
+    """Return the fields of the classification head, and of the dataset that the number of classes tells."""
+    num_labels = len(weights["cls_head_finetune.8.weight"])
+    num_points, num_groups = _DATASETS.get(num_labels, _DATASETS[40])
     return {
+        "num_points": num_points,
+        "num_groups": [num_groups],
         "pooling": "class",
         "classifier_hidden_sizes": _output_sizes(weights, ["cls_head_finetune.0", "cls_head_finetune.4"]),
-        "num_labels": weights["cls_head_finetune.8.weight"].shape[0],
+        "num_labels": num_labels,
     }
 
 
@@ -279,7 +374,8 @@ def convert_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         _move_segmenter(rest, converted)
     if rest:
         raise ValueError(
-            f"`weights` must hold only weights of Point-MAE, got {len(rest)} unknown: {', '.join(sorted(rest)[:5])}."
+            f"`weights` must hold only weights of Point-MAE, got {len(rest)} unknown: {', '.join(sorted(rest)[:5])}. They "
+            f"look like {_looks_like(weights)}."
         )
     return converted
 
@@ -376,16 +472,23 @@ def convert_point_mae(
 
     Raises:
         FileExistsError: If `output_dir` is not empty.
-        ValueError: If the file is not a checkpoint of Point-MAE.
+        ValueError: If the file is not a checkpoint of Point-MAE, or does not determine a field.
     """
     output_dir = Path(output_dir)
     if output_dir.exists() and any(output_dir.iterdir()):
         raise FileExistsError(f"`output_dir` must be new or empty, got {os.fspath(output_dir)!r}.")
     weights = read_point_mae(path)
     model = _CLASSES[kind_of(weights)](config_of(weights, **overrides)).eval()
-    model.load_state_dict(convert_weights(weights))
+    try:
+        model.load_state_dict(convert_weights(weights))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()[:_MAX_REASON]
+        raise ValueError(f"`path` must hold all weights of {_SUPPORTED}, got {path!s}: {reason}") from error
     model.save_pretrained(output_dir)
-    JointMAEFeatureExtractor(num_points=model.config.num_points).save_pretrained(output_dir)
+    # Paper: Point-MAE takes the clouds of ScanObjectNN as in the files, as our recipe does.
+    is_scanobjectnn = model.config.pooling == "class" and model.config.num_labels == 15
+    extractor = JointMAEFeatureExtractor(num_points=model.config.num_points, do_normalize=not is_scanobjectnn)
+    extractor.save_pretrained(output_dir)
     return model
 
 
@@ -399,11 +502,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub.convert_point_mae", description=__doc__)
     parser.add_argument("path", help=".pth file of Point-MAE")
     parser.add_argument("output_dir", help="new or empty folder")
-    parser.add_argument("--num_points", type=int, help="points per cloud (default: 1024; 2048 for part segmentation)")
+    parser.add_argument("--num_points", type=int, help="points per cloud (default: 1024; 2048 with 128 groups)")
     parser.add_argument(
         "--num_groups",
         type=int,
-        help="number of groups (default: 64; 128 for part segmentation); 128 for ScanObjectNN",
+        help="number of groups (default: 64; 128 for part segmentation and for ScanObjectNN, a classifier of 15 classes)",
     )
     parser.add_argument("--num_attention_heads", type=int, help="attention heads (default: 6)")
     options = vars(parser.parse_args(arguments))
@@ -412,7 +515,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "num_groups" in fields:
         fields["num_groups"] = [fields["num_groups"]]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    model = convert_point_mae(path, output_dir, **fields)
+    try:
+        model = convert_point_mae(path, output_dir, **fields)
+    except (ValueError, OSError, StrictDataclassError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
     logger.info("saved to %s: %s with %d parameters", output_dir, type(model).__name__, model.num_parameters())
 
 

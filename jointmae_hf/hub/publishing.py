@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from transformers import TrainingArguments
 
 import jointmae_hf.model
 from jointmae_hf.data.uploading import try_again, upload_in_one_commit
@@ -53,7 +54,7 @@ def publish(
         repo_id (`str`):
             Repository on the Hub, `"owner/name"`, or `"name"` for your own account.
         private (`bool`, *optional*):
-            Whether a new repository is private; defaults to the setting of your account.
+            Whether the repository is private; a new one defaults to the setting of your account.
         token (`str`, *optional*):
             Access token; defaults to the one you are logged in with.
         tag (`str`, *optional*):
@@ -67,7 +68,8 @@ def publish(
         OSError: If model or processor do not load.
         RuntimeError: If the model does not load without this package.
         ValueError: If weights are missing, a file contains a token or a path of this machine, the card is not valid or
-            shows a missing figure, or the tag exists. Nothing is uploaded then.
+            shows a missing figure, the tag exists, or an existing repository is not `private` as asked for. Nothing is
+            uploaded then.
         ConnectionError: If the Hub could not be reached in several attempts.
     """
     folder, api = Path(folder).resolve(), HfApi(token=token)
@@ -85,6 +87,7 @@ def publish(
         check_contents(paths)
         model = verify_loads(staging)
         try_again(lambda: api.create_repo(repo_id, private=private, exist_ok=True), f"create {repo_id}")
+        _check_visibility(api, repo_id, private)
         if tag is not None:
             _check_tag(api, repo_id, tag)
         files = {path.name: path for path in paths}
@@ -94,6 +97,29 @@ def publish(
         arguments: dict[str, Any] = {"tag": tag, "revision": commit.oid, "exist_ok": True}
         try_again(lambda: api.create_tag(repo_id, **arguments), f"tag {repo_id}")
     return commit.commit_url
+
+
+def finish_run(folder: str | os.PathLike[str], training: TrainingArguments, push_to_hub: bool) -> str | None:
+    """Write the model card of a run and, if asked to, publish its folder.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Output folder with model, feature extractor and `results.json`.
+        training (`transformers.TrainingArguments`):
+            Arguments of the run. `hub_model_id` defaults to the name of `output_dir`; `hub_private_repo` and `hub_token` are
+            those of [`publish`].
+        push_to_hub (`bool`):
+            Whether to publish. It is not read from `training`, where it would let the trainer upload every checkpoint.
+
+    Returns:
+        `str`, *optional*: URL of the commit if the folder was published.
+    """
+    folder = Path(folder)
+    card_from_run(folder).save(folder / "README.md")
+    if not push_to_hub:
+        return None
+    repo_id = training.hub_model_id or Path(str(training.output_dir)).resolve().name
+    return publish(folder, repo_id, private=training.hub_private_repo, token=training.hub_token)
 
 
 def stage_files(folder: str | os.PathLike[str], staging: str | os.PathLike[str]) -> list[Path]:
@@ -170,6 +196,16 @@ def _check_images(card: Path, paths: list[Path]) -> None:
     missing = {*_IMAGE.findall(card.read_text(encoding="utf-8"))} - {path.name for path in paths}
     if missing:
         raise ValueError(f"`folder` must hold the figures of README.md as .png, got none named {sorted(missing)}.")
+
+
+def _check_visibility(api: HfApi, repo_id: str, private: bool | None) -> None:
+    """Raise if an existing repository is public and `private` is asked for, or the other way round."""
+    is_private = try_again(lambda: api.model_info(repo_id), f"read {repo_id}").private if private is not None else None
+    if private != is_private:
+        raise ValueError(
+            f"`private` must be {is_private} for the existing repository {repo_id}, got {private}. Change its visibility on "
+            "the Hub first, or publish to another."
+        )
 
 
 def _check_tag(api: HfApi, repo_id: str, tag: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .demo import demonstration_checkpoint
 from .finetuning_recipes import FineTuningRecipe, choose_recipe
 from .pretraining import training_defaults
 from .recipes import RECIPES, PreTrainingRecipe, setting_values
+from .training_flags import Refusal, check_flags, fit_defaults, refuse_flags, without_validation
 
 
 if TYPE_CHECKING:
@@ -113,6 +115,39 @@ def default_tracker() -> str:
     return "tensorboard" if is_tensorboard_available() else "none"
 
 
+def read_flags(
+    own_flags: Sequence[Any], command_line: Sequence[str] | None = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """Parse the flags of a script and those of `TrainingArguments`, before the defaults of the latter are known.
+
+    Args:
+        own_flags (`Sequence[type]`):
+            Dataclasses of the script.
+        command_line (`Sequence[str]`, *optional*, defaults to that of the process):
+            Arguments to parse.
+
+    Returns:
+        `tuple[list, dict[str, Any]]`: An instance of each dataclass, and the fields of `TrainingArguments` that are on the
+        command line.
+    """
+    all_flags: list[Any] = [*own_flags, TrainingArguments]
+    parser, absent = HfArgumentParser(all_flags, add_help=False), object()
+    parser.set_defaults(**{field.name: absent for field in fields(TrainingArguments) if field.init})
+    parser.dataclass_types = own_flags
+    with exit_on_error(parser):
+        *parsed, training, _ = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
+    return parsed, {name: value for name, value in vars(training).items() if value is not absent}
+
+
+@contextmanager
+def exit_on_error(parser: HfArgumentParser) -> Iterator[None]:
+    """End the process with one line if a flag is invalid."""
+    try:
+        yield
+    except ValueError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
 @dataclass
 class PreTrainingArguments:
     """Flags of the scripts that pre-train.
@@ -144,6 +179,7 @@ class PreTrainingArguments:
 
     def __post_init__(self) -> None:
         self.overrides = parse_config_overrides(self.config_overrides)
+        self.passed: Mapping[str, Any] = {}  # fields of `TrainingArguments` on the command line
 
     def check(self, dataset_arguments: DatasetArguments, training: TrainingArguments) -> None:
         """Raise `ValueError` if flags contradict each other; a hook for scripts with further flags."""
@@ -152,22 +188,25 @@ class PreTrainingArguments:
 def parse_pretraining_arguments(
     script_class: type[PreTrainingArguments], output_name: str, **defaults: Any
 ) -> tuple[Any, DatasetArguments, TrainingArguments, PreTrainingRecipe]:
-    """Parse the flags of a script, with the values of the recipe and `defaults` as defaults of `TrainingArguments`."""
-    script_flags: Any = script_class
-    first_parser = HfArgumentParser(script_flags, add_help=False)
-    script, _ = first_parser.parse_args_into_dataclasses(return_remaining_strings=True)
+    """Parse the flags of a script, with the values of the recipe and `defaults` as defaults of `TrainingArguments`.
+
+    An invalid flag, or one that the script would ignore, ends the process with one line.
+    """
     all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    (script, _), passed = read_flags(all_flags[:2])
     parser = HfArgumentParser(all_flags)
-    if script.recipe not in RECIPES:
-        parser.error(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
-    recipe = RECIPES[script.recipe]
-    parser.set_defaults(output_dir=f"outputs/{output_name}-{script.recipe}", report_to=default_tracker())
-    parser.set_defaults(**{**training_defaults(recipe), **defaults})
-    script, dataset, training = parser.parse_args_into_dataclasses()
-    try:
+    with exit_on_error(parser):
+        if script.recipe not in RECIPES:
+            raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
+        recipe, task = RECIPES[script.recipe], "ablation" if output_name == "ablation" else "pretraining"
+        refuse_flags(passed, task, {})
+        values = {"output_dir": f"outputs/{output_name}-{script.recipe}", "report_to": default_tracker()}
+        values |= {**training_defaults(recipe), **defaults}
+        parser.set_defaults(**fit_defaults(values, passed))
+        script, dataset, training = parser.parse_args_into_dataclasses()
+        script.passed = passed
+        check_flags(passed, training, task)
         script.check(dataset, training)
-    except ValueError as error:
-        parser.error(str(error))
     return script, dataset, training, recipe
 
 
@@ -224,6 +263,10 @@ class FineTuningArguments:
 
     def adjust(self, dataset_arguments: DatasetArguments) -> None:
         """Change the flags of the dataset; a hook for scripts with their own flags for it."""
+
+    def excluded_flags(self) -> dict[str, Refusal]:
+        """Return the flags of `TrainingArguments` that have no effect with these flags."""
+        return without_validation("`train_on_validation` leaves no split for it.") if self.train_on_validation else {}
 
     def find_checkpoint(self, folder: str | Path, seed: int) -> str | None:
         """Return the checkpoint to start from, after pre-training a small one if none is named.
@@ -292,23 +335,21 @@ def parse_fine_tuning_arguments(
     Returns:
         `tuple`: Flags of the script, of the dataset and of training, and the recipe.
     """
-    own_flags: list[Any] = [script_class, DatasetArguments]
-    first_parser = HfArgumentParser(own_flags, add_help=False)
-    script, dataset, _ = first_parser.parse_args_into_dataclasses(args=command_line, return_remaining_strings=True)
-    all_flags: list[Any] = [*own_flags, TrainingArguments]
+    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    (script, dataset), passed = read_flags(all_flags[:2], command_line)
     parser = HfArgumentParser(all_flags)
-    try:
+    with exit_on_error(parser):
+        refuse_flags(passed, task, script.excluded_flags())
         script.adjust(dataset)
         recipe = choose_recipe(task, script.recipe, str(dataset.dataset)).with_augmentation(script.augmentation)
-    except ValueError as error:
-        parser.error(str(error))
-    values = setting_values(recipe.training)
-    if script.train_on_validation:
-        values |= {"eval_strategy": "no", "metric_for_best_model": None}
-    values |= {"remove_unused_columns": False, "logging_nan_inf_filter": False, "label_names": ["labels"]}
-    values["report_to"] = default_tracker()
-    values["output_dir"] = f"outputs/{task}-{script.recipe}-{dataset.dataset_name.replace(' ', '-')}"
-    parser.set_defaults(**{**values, **defaults})
-    script, dataset, training = parser.parse_args_into_dataclasses(args=command_line)
-    script.adjust(dataset)
+        values = setting_values(recipe.training)
+        if script.train_on_validation:
+            values |= {"eval_strategy": "no", "metric_for_best_model": None}
+        values |= {"remove_unused_columns": False, "logging_nan_inf_filter": False, "label_names": ["labels"]}
+        values["report_to"] = default_tracker()
+        values["output_dir"] = f"outputs/{task}-{script.recipe}-{dataset.dataset_name.replace(' ', '-')}"
+        parser.set_defaults(**fit_defaults({**values, **defaults}, passed))
+        script, dataset, training = parser.parse_args_into_dataclasses(args=command_line)
+        script.adjust(dataset)
+        check_flags(passed, training, task)
     return script, dataset, training, recipe

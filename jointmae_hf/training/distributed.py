@@ -1,8 +1,10 @@
-"""The processes of a run: checking their number, sharing cores and memory, synchronizing batch norm."""
+"""The processes of a run: checking their number, sharing cores and memory, types of weights, synchronized batch norm."""
 
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -85,6 +87,23 @@ def synchronize_batch_norm(model: nn.Module, training: TrainingArguments) -> nn.
             "`torch.nn.SyncBatchNorm` needs GPUs. Run one process, or accept statistics per process."
         )
     return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+
+
+@contextmanager
+def keep_dtype(model: nn.Module) -> Iterator[None]:
+    """Restore the weights of a model that are cast in the `with` block, as `bf16_full_eval` does, to those from before."""
+    kept = {name: tensor.data for name, tensor in _named_tensors(model)}
+    try:
+        yield
+    finally:
+        for name, tensor in _named_tensors(model):
+            if tensor.dtype != kept[name].dtype:
+                tensor.data = kept[name].to(tensor.device)
+
+
+def _named_tensors(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """Return parameters and buffers."""
+    return [*model.named_parameters(), *model.named_buffers()]
 
 
 def set_up_process(training: TrainingArguments) -> None:

@@ -71,7 +71,6 @@ CHECKPOINTS = {
     "eval_strategy": Setting("epoch", "ours: the best epoch is chosen on validation"),
     "save_strategy": Setting("epoch", "ours"),
     "save_total_limit": Setting(1, "ours: the last and the best checkpoint"),
-    "greater_is_better": Setting(True, "accuracies and IoU"),
     "per_device_eval_batch_size": Setting(64, "ours"),
 }
 TRAINING = {

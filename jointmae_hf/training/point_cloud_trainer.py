@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import Normalize, Transform
 from jointmae_hf.evaluation.results import installed_versions
 
+from .distributed import keep_dtype
 from .resilience import ResilientTrainer
 
 
@@ -52,6 +54,11 @@ class PointCloudTrainer(ResilientTrainer):
         """Return all batches of a set to predict, the smaller last one too."""
         with self._keeping_last_batch():
             return super().get_test_dataloader(test_dataset)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate or predict; `bf16_full_eval` and `fp16_full_eval` cast the weights for that time only."""
+        with keep_dtype(self.unwrapped_model):
+            return super().evaluation_loop(*args, **kwargs)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return names of parameters with weight decay: none of one dimension, no bias, no token. Source: Point-MAE."""

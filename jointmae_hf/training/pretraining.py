@@ -134,7 +134,9 @@ class JointMAETrainer(PointCloudTrainer):
         Returns:
             `dict[str, float]`: See [`reference_losses`]; means over samples.
         """
-        model = self.unwrapped_model
+        model = self.unwrapped_model.to(
+            self.args.device
+        )  # where the trainer leaves it on the CPU before a full evaluation
         was_training = model.training
         model.eval()
         with self.watchdog.guard(self.get_eval_dataloader(), "evaluation") as batches:

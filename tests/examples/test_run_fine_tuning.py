@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from transformers import AutoProcessor
 
@@ -64,6 +65,7 @@ def test_classification_leaves_a_classifier_of_the_users_classes(classified):
 
 def test_segmentation_reports_means_and_each_category(tmp_path):
     flags = ["--dataset_options", json.dumps(SHAPES), "--num_train_epochs", "1", "--num_groups", "32", "16"]
+    flags += ["--metric_for_best_model", "loss", "--bf16_full_eval", "True"]
     results, _ = run("run_segmentation.py", tmp_path / "parts", *flags)
     last = [result for result in results if result["selection_rule"] == "last epoch"]
     ious = [result["value"] for result in last if result["name"] == "category_iou"]
@@ -71,7 +73,9 @@ def test_segmentation_reports_means_and_each_category(tmp_path):
     assert len(ious) == 20
     assert means["class_miou"] == pytest.approx(np.mean(ious))
     assert all("32 and 16 groups" in result["protocol"] for result in last)
-    model = JointMAEForPointCloudSegmentation.from_pretrained(tmp_path / "parts")
+    assert {result["selection_rule"] for result in results} == {"last epoch", "best loss on validation"}
+    model = JointMAEForPointCloudSegmentation.from_pretrained(tmp_path / "parts", dtype="auto")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}  # although bfloat16 was measured
     assert (model.config.num_categories, model.config.id2label[0]) == (20, "airplane fuselage")
 
 
@@ -79,7 +83,9 @@ def test_segmentation_reports_means_and_each_category(tmp_path):
 def test_few_shot_reports_mean_and_spread_and_keeps_its_folds(tmp_path, classifier):
     shapes = {**SHAPES, "num_train": 80, "num_test": 400}
     flags = ["--dataset_options", json.dumps(shapes), "--classifier", classifier, "--num_ways", "5"]
-    flags += ["--num_shots", "4", "--num_folds", "2", "--num_train_epochs", "1", "--per_device_train_batch_size", "10"]
+    flags += ["--num_shots", "4", "--num_folds", "2"]
+    if classifier == "fine_tuning":
+        flags += ["--num_train_epochs", "1", "--per_device_train_batch_size", "10"]
     results, _ = run("run_few_shot.py", tmp_path / "folds", *flags)
     (result,) = results
     assert result["protocol"] == f"5-way 4-shot, {classifier}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModel, AutoProcessor
 
@@ -50,6 +51,7 @@ def finished(tmp_path_factory, cloud_folder):
     flags = ["--data_dir", str(cloud_folder), "--config_overrides", json.dumps(SMALL), "--max_steps", "4"]
     flags += ["--per_device_train_batch_size", "8", "--save_strategy", "steps", "--save_steps", "2"]
     flags += ["--save_total_limit", "2", "--logging_steps", "2", "--log_gradient_norms", "True"]
+    flags += ["--bf16_full_eval", "True", "--use_cpu", "True"]
     return output_dir, run(output_dir, *flags)
 
 
@@ -58,7 +60,9 @@ def test_script_leaves_a_loadable_checkpoint(finished):
     model, processor = AutoModel.from_pretrained(output_dir), AutoProcessor.from_pretrained(output_dir)
     inputs = processor(np.random.default_rng(0).normal(size=(500, 3)), return_tensors="pt")
     assert model.eval()(**inputs).pooler_output.shape == (1, 32)
-    assert JointMAEForPreTraining.from_pretrained(output_dir).config.num_points == 256
+    pretrained = JointMAEForPreTraining.from_pretrained(output_dir, dtype="auto")
+    assert pretrained.config.num_points == 256
+    assert {parameter.dtype for parameter in pretrained.parameters()} == {torch.float32}
 
 
 def test_script_leaves_figure_results_and_card(finished):

@@ -1,6 +1,7 @@
 """Tests of the conversion of Point-MAE against its forward pass, re-implemented from its paper and state dicts."""
 
 import math
+import os
 import pickle
 import re
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPreTraining
-from jointmae_hf.hub.convert_point_mae import convert_point_mae, convert_weights, main, read_point_mae
+from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPointCloudClassification, JointMAEForPreTraining
+from jointmae_hf.hub.convert_point_mae import config_of, convert_point_mae, convert_weights, main, read_point_mae
 from jointmae_hf.model.point_ops import k_nearest_neighbors
 
 
@@ -229,8 +230,11 @@ def test_command_converts_a_classifier(classifier, write, tmp_path, caplog):
 
 
 class Malicious:
+    def __init__(self, function=print):
+        self.function = function
+
     def __reduce__(self):
-        return print, ("executed",)
+        return self.function, ("executed",)
 
 
 def test_code_in_a_file_is_rejected(pretrained, write, tmp_path, capsys):
@@ -242,6 +246,28 @@ def test_code_in_a_file_is_rejected(pretrained, write, tmp_path, capsys):
     with pytest.raises(ValueError, match=rf"{rule} 'plain\.pth'"):
         read_point_mae(tmp_path / "plain.pth")
     assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("function", [print, os.system, os.remove, eval], ids=str)
+def test_refusal_never_advises_to_execute_code(tmp_path, function, is_zip):
+    path = tmp_path / "malicious.pth"
+    torch.save({"base_model": Malicious(function)}, path, _use_new_zipfile_serialization=is_zip)
+    name = rf"{function.__module__}\.{function.__qualname__}".removeprefix(r"builtins\.")
+    with pytest.raises(ValueError, match=rf"contains code, which was not executed: .*{name} was not") as refusal:
+        read_point_mae(path)
+    assert not re.search("weights_only|safe_globals|trusted|\n", str(refusal.value))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello" * 100, b"PK\3\4" + bytes(50), pickle.dumps({"a": 1})], ids=range(4))
+def test_file_that_is_no_checkpoint_is_rejected_in_one_line(tmp_path, content):
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"`path` must be a \.pth file of tensors and numbers, got 'other\.pth'"
+    ) as refusal:
+        read_point_mae(path)
+    assert not re.search("weights_only|\n", str(refusal.value))
 
 
 def test_number_with_a_corrupted_type_is_rejected(pretrained, tmp_path):
@@ -270,10 +296,105 @@ def test_weights_that_are_no_state_dict_are_rejected(tmp_path, weights):
 
 
 def test_weights_of_another_model_are_rejected(pretrained):
-    with pytest.raises(ValueError, match=r"`weights` must hold one of MAE_encoder.*got norm\.bias"):
+    rule = r"`weights` must be of Point-MAE \(pre-training, .*got 1 tensors such as norm\.bias without"
+    with pytest.raises(ValueError, match=rule):
         convert_weights({"norm.bias": torch.zeros(3)})
     with pytest.raises(ValueError, match=r"must hold only weights of Point-MAE, got 1 unknown: extra\.weight"):
         convert_weights({**pretrained, "extra.weight": torch.zeros(3)})
+
+
+def without(state, *prefixes):
+    return {name: value for name, value in state.items() if not name.startswith(prefixes)}
+
+
+OTHER_MODELS = {
+    "Point-BERT": (
+        lambda state: without(state, "cls_head_finetune.4", "cls_head_finetune.8") | linear("reduce_dim", 24, 24),
+        "Point-BERT or MaskPoint",
+    ),
+    "MaskPoint": (
+        lambda state: without(state, "cls_head_finetune.8") | linear("transformer_q.reduce_dim", 24, 24),
+        "Point-BERT or MaskPoint",
+    ),
+    "ACT, linear head": (
+        lambda state: without(state, "cls_head_finetune") | linear("cls_head_finetune.0", 24, 15),
+        "another head, as of ACT and ReCon",
+    ),
+    "ReCon, linear head": (
+        lambda state: without(state, "cls_head_finetune") | linear("cls_head_finetune", 24, 15),
+        "another head, as of ACT and ReCon",
+    ),
+    "Point-M2AE": (
+        lambda state: {name if name.startswith("cls_head") else f"h_encoder.{name}": state[name] for name in state},
+        "Point-M2AE or I2P-MAE",
+    ),
+    "this package": (lambda state: {f"jointmae.{name}": state[name] for name in state}, "a model of this package"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_MODELS)
+def test_classifier_of_another_model_is_named_in_one_line(classifier, write, tmp_path, name):
+    change, looks_like = OTHER_MODELS[name]
+    with pytest.raises(ValueError, match=rf"^`weights` must be of Point-MAE .*, got .*{looks_like}") as refused:
+        convert_point_mae(write(change(classifier)), tmp_path / "converted")
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+    assert not (tmp_path / "converted").exists()
+
+
+def test_bare_state_dict_is_rejected_in_one_line(pretrained, tmp_path):
+    path = tmp_path / "bare.pth"
+    torch.save(pretrained, path)
+    with pytest.raises(
+        ValueError, match=r"must hold `base_model` .*a bare state dict \(a pre-trained Point-MAE"
+    ) as refused:
+        read_point_mae(path)
+    assert len(str(refused.value)) < 250
+    torch.save({f"entry_{number}": number for number in range(1000)}, path)
+    with pytest.raises(ValueError, match=r"got 1000 names such as \['entry_0', ") as refused:
+        read_point_mae(path)
+    assert len(str(refused.value)) < 250
+
+
+def test_missing_weight_is_rejected_in_one_line(pretrained, write, tmp_path):
+    rule = r"`path` must hold all weights of Point-MAE .*norm_3d\.bias|layernorm_3d\.bias"
+    with pytest.raises(ValueError, match=rule) as refused:
+        convert_point_mae(write(without(pretrained, "MAE_decoder.norm.bias")), tmp_path / "converted", **SIZES)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("num_classes", "sizes"), [(40, (1024, [64])), (15, (2048, [128]))])
+def test_number_of_classes_tells_points_and_groups(classifier, num_classes, sizes):
+    config = config_of(classifier | linear("cls_head_finetune.8", 14, num_classes))
+    assert (config.num_points, config.num_groups) == sizes
+    assert config_of(classifier | linear("cls_head_finetune.8", 14, 15), num_groups=[32]).num_groups == [32]
+
+
+def test_clouds_of_scanobjectnn_are_not_scaled(classifier, write, tmp_path):
+    path = write(classifier | linear("cls_head_finetune.8", 14, 15))
+    convert_point_mae(path, tmp_path / "converted", num_attention_heads=2)
+    extractor = JointMAEFeatureExtractor.from_pretrained(tmp_path / "converted")
+    assert (extractor.num_points, extractor.do_normalize) == (2048, False)
+
+
+def test_number_of_groups_that_nothing_tells_must_be_given(classifier):
+    with pytest.raises(ValueError, match="`num_points` must be given for a classifier of 5 classes, got none"):
+        config_of(classifier)
+    with pytest.raises(ValueError, match="`num_groups` must be given for a classifier of 5 classes, got none"):
+        config_of(classifier, num_points=64)
+
+
+@pytest.mark.parametrize("case", ["missing", "foreign", "groups", "folder"])
+def test_command_ends_with_one_line_instead_of_a_traceback(classifier, write, tmp_path, capsys, case):
+    path = tmp_path / "none.pth" if case == "missing" else write(classifier)
+    if case == "foreign":
+        torch.save({"model": 3}, path)
+    output_dir = tmp_path if case == "folder" else tmp_path / "out"
+    with pytest.raises(SystemExit) as stopped:
+        main([str(path), str(output_dir), "--num_points", "64", "--num_groups", "65"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("python -m jointmae_hf.hub.convert_point_mae: error: ")
 
 
 def test_output_folder_must_be_empty(pretrained, write, tmp_path):

@@ -33,6 +33,7 @@ def start(client_environment, tmp_path_factory):
         fields = SMALL | ({"image_size": 64} if script in ("run_pretrain", "run_ablation") else {})
         common = [json.dumps(fields) if flag is None else flag for flag in FLAGS]
         pushing = ["--output_dir", "run", "--push_to_hub", "True", "--hub_model_id", f"tester/{script}"]
+        pushing += ["--hub_private_repo", "True"]
         command = [sys.executable, str(EXAMPLES / f"{script}.py"), *common, *flags, *pushing]
         return subprocess.run(
             command, env=client_environment(home), cwd=home, capture_output=True, text=True, timeout=500
@@ -57,6 +58,11 @@ def test_script_publishes_its_model_in_one_commit(hub, published):
     assert json.loads(files["config.json"])["architectures"] == [name]
 
 
+def test_script_publishes_to_a_private_repository_if_asked_to(hub, published):
+    script, _, _ = published
+    assert hub.repositories["model", f"tester/{script}"].private
+
+
 def test_script_publishes_no_pickle_and_no_checkpoint(published):
     script, _, files = published
     endings = {Path(name).suffix for name in files if name != ".gitattributes"}
@@ -79,5 +85,5 @@ def test_card_of_the_script_is_valid_and_has_the_results_of_the_run(published):
 def test_script_without_a_model_rejects_push_to_hub_before_any_work(hub, start):
     finished = start("run_few_shot")
     assert finished.returncode != 0
-    assert "`push_to_hub` must be False, got True. This script leaves results, no model" in finished.stderr
+    assert "`push_to_hub` must be False, got True. This script writes results, no model" in finished.stderr
     assert ("model", "tester/run_few_shot") not in hub.repositories

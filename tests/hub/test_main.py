@@ -65,3 +65,10 @@ def test_result_without_weights_is_rejected():
     result = Result("linear_svm", 91.0, "%", "test", "last epoch", 0, 10, 10, "modelnet40")
     with pytest.raises(ValueError, match="`results` must be empty for a configuration without weights, got 1"):
         render_model_card(replace(facts_from_preset("jointmae-small"), results=[result]))
+
+
+def test_error_ends_the_command_with_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["publish", str(tmp_path), "me/mine"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("python -m jointmae_hf.hub: error: `folder` must hold a configuration")

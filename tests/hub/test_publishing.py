@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import ModelCard
+from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEModel
-from jointmae_hf.hub import publish, write_remote_code
+from jointmae_hf.hub import finish_run, publish, publishing, write_remote_code
 from jointmae_hf.hub.publishing import stage_files
 
 
@@ -176,3 +178,40 @@ def test_publish_rejects_a_card_with_a_missing_figure(checkpoint):
     (checkpoint / "README.md").write_text("![input](figure.png) ![badge](https://example.org/badge.svg)")
     with pytest.raises(ValueError, match=r"must hold the figures of README\.md as \.png, got none named \['figure"):
         publish(checkpoint, "me/mine")
+
+
+@pytest.fixture
+def uploads(monkeypatch):
+    """Arguments of the calls of `publish`, which uploads nothing."""
+    calls = []
+    monkeypatch.setattr(publishing, "publish", lambda *args, **kwargs: calls.append((args, kwargs)) or "url")
+    return calls
+
+
+def test_finished_run_is_published_as_its_arguments_say(checkpoint, uploads, tmp_path):
+    names = {"hub_model_id": "me/secret", "hub_private_repo": True, "hub_token": "hf_x"}
+    training = TrainingArguments(str(tmp_path / "run"), use_cpu=True, **names)
+    assert finish_run(checkpoint, training, push_to_hub=True) == "url"
+    assert uploads == [((checkpoint, "me/secret"), {"private": True, "token": "hf_x"})]
+    assert (checkpoint / "README.md").is_file()
+
+
+def test_repository_of_a_finished_run_is_named_after_its_folder(checkpoint, uploads, tmp_path):
+    training = TrainingArguments(str(tmp_path / "run"), use_cpu=True)
+    finish_run(checkpoint, training, push_to_hub=True)
+    assert uploads == [((checkpoint, "run"), {"private": None, "token": None})]
+
+
+def test_finished_run_is_not_published_unasked(checkpoint, uploads, tmp_path):
+    assert finish_run(checkpoint, TrainingArguments(str(tmp_path), use_cpu=True), push_to_hub=False) is None
+    assert uploads == []
+    assert (checkpoint / "README.md").is_file()
+
+
+@pytest.mark.parametrize(("existing", "private"), [(False, True), (True, False)])
+def test_existing_repository_of_other_visibility_is_rejected(existing, private):
+    api = SimpleNamespace(model_info=lambda repo_id: SimpleNamespace(private=existing))
+    with pytest.raises(ValueError, match=f"`private` must be {existing} for the existing repository me/mine, got"):
+        publishing._check_visibility(api, "me/mine", private)
+    publishing._check_visibility(api, "me/mine", existing)
+    publishing._check_visibility(api, "me/mine", None)

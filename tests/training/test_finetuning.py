@@ -139,6 +139,15 @@ def test_last_weights_are_measured_before_the_best(make_trainer):
     assert seen["best epoch"] == ("best overall_accuracy on validation", trainer.state.best_metric)
 
 
+def test_measuring_in_half_precision_keeps_the_weights(make_trainer):
+    trainer = make_trainer(bf16_full_eval=True)
+    trainer.train()
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    trainer.measure(samples())
+    after = trainer.model.state_dict()
+    assert all(after[key].dtype == value.dtype and after[key].equal(value) for key, value in before.items())
+
+
 def test_without_validation_the_last_weights_alone_are_measured(make_trainer):
     trainer = make_trainer()
     trainer.train()

@@ -83,6 +83,17 @@ def test_evaluation_counts_every_sample_alike(make_trainer):
         assert uneven[name] == pytest.approx(whole[name], rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["bf16_full_eval", "fp16_full_eval"])
+def test_evaluation_in_half_precision_keeps_the_weights(make_trainer, name):
+    trainer = make_trainer(**{name: True})
+    trainer.train()
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    exact = make_trainer().evaluate()["eval_loss"]
+    assert trainer.evaluate()["eval_loss"] != exact
+    after = trainer.model.state_dict()
+    assert all(after[key].dtype == value.dtype and after[key].equal(value) for key, value in before.items())
+
+
 def test_references_keep_the_training_mode(make_trainer):
     trainer = make_trainer()
     trainer.model.train()
