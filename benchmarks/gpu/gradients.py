@@ -3,13 +3,15 @@
 Each variant changes one thing, so that the cause of a difference can be read off. `float64` keeps the order of sums of
 the device and removes rounding: what it shows is a fault. `float32` against `cpu_float32` is another order of sums.
 `tf32_convolutions`, the default of torch, and `tf32` round the factors of products. `float32_eager_attention` replaces
-the kernels of attention.
+the kernels of attention. `cpu_float64_moved` moves the reconstructed points by 1e-7 of their coordinates, as float32
+does, before they are projected: it shows how much of a difference is the condition of the projection.
 """
 
 import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,9 @@ LOSSES = ("loss_3d", "loss_2d", "loss_3d_2d")
 SMALLEST_SHARE = 1e-6
 """Share of the whole gradient's norm below which the gradient of a parameter counts as zero."""
 
+MOVED_BY = 1e-7
+"""Relative rounding of float32."""
+
 Gradients = dict[str, dict[str, Tensor]]
 """By loss, then by parameter; on the CPU in float64."""
 
@@ -42,6 +47,21 @@ def tf32(products: bool, convolutions: bool) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def move_reconstruction(model: JointMAEForPreTraining) -> JointMAEForPreTraining:
+    """Return a copy of the model that moves reconstructed points by `MOVED_BY` before it projects them."""
+    model = copy.deepcopy(model)
+    project = model.project
+
+    def project_moved(points: Tensor, *args: Any) -> Tensor:
+        if points.requires_grad:  # the input needs no gradient
+            noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+            points = points * (1 + MOVED_BY * noise.to(points))
+        return project(points, *args)
+
+    model.project = project_moved  # type: ignore[method-assign]
+    return model
 
 
 def compute_gradients(
@@ -103,6 +123,7 @@ def measure(sizes: GpuSizes, record: Record) -> None:
     record("cpu_float64", {"losses": losses})
     variants = {
         "cpu_float32": (model, torch.float32, cpu, False, False),
+        "cpu_float64_moved": (move_reconstruction(model), torch.float64, cpu, False, False),
         "float32": (model, torch.float32, device, False, False),
         "tf32_convolutions": (model, torch.float32, device, False, True),
         "tf32": (model, torch.float32, device, True, True),
