@@ -123,12 +123,12 @@ def measure(sizes: GpuSizes, record: Record) -> None:
     record("cpu_float64", {"losses": losses})
     variants = {
         "cpu_float32": (model, torch.float32, cpu, False, False),
-        "cpu_float64_moved": (move_reconstruction(model), torch.float64, cpu, False, False),
         "float32": (model, torch.float32, device, False, False),
         "tf32_convolutions": (model, torch.float32, device, False, True),
         "tf32": (model, torch.float32, device, True, True),
         "float32_eager_attention": (eager, torch.float32, device, False, False),
         "float64": (model, torch.float64, device, False, False),
+        "cpu_float64_moved": (move_reconstruction(model), torch.float64, cpu, False, False),
     }
     for name, (variant, dtype, place, *allowed) in variants.items():
         with tf32(*allowed):

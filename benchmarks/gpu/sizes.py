@@ -55,7 +55,7 @@ class GpuSizes:
     copy_bytes: int = 2**32
     max_batch_size: int = 8192
     compile_backend: str = "inductor"
-    num_gradient_clouds: int = 2
+    num_gradient_clouds: int = 1
     time_factor: float = 1.0
 
     def step_sizes(self, batch_size: int, preset: str = "jointmae-base") -> Sizes:
