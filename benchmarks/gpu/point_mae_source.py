@@ -105,11 +105,14 @@ STAND_INS: dict[str, dict[str, Any]] = {
 }
 """Modules that Point-MAE imports to their replacements."""
 
+STAND_IN_MARK = "is_stand_in"
+"""Attribute of the modules that we replaced."""
+
 
 def _stand_in(name: str) -> None:
     """Register a module with our functions under the name that Point-MAE imports."""
     module = sys.modules[name] = types.ModuleType(name)
-    vars(module).update(STAND_INS[name])
+    vars(module).update(STAND_INS[name] | {STAND_IN_MARK: True})
     while "." in name:
         name, _, child = name.rpartition(".")
         package = sys.modules.setdefault(name, types.ModuleType(name))
@@ -126,7 +129,8 @@ def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
     replaced = []
     for name in STAND_INS:
         try:
-            importlib.import_module(name)
+            if STAND_IN_MARK in vars(importlib.import_module(name)):  # from an earlier call
+                replaced.append(name)
         except (ImportError, OSError):  # not built, or built for another version of torch
             for part in [loaded for loaded in sys.modules if loaded.split(".")[0] == name.split(".")[0]]:
                 del sys.modules[part]
