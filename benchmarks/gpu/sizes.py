@@ -1,11 +1,13 @@
 """Sizes of the subjects: the paper's model on a large GPU, and tiny ones to try everything on a CPU."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.bm_training_step import Sizes
-from jointmae_hf import JointMAEConfig
+
+if TYPE_CHECKING:
+    from benchmarks.bm_training_step import Sizes
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,12 @@ class GpuSizes:
     num_gradient_clouds: int = 1
     time_factor: float = 1.0
 
-    def step_sizes(self, batch_size: int, preset: str = "jointmae-base") -> Sizes:
+    def step_sizes(self, batch_size: int, preset: str = "jointmae-base") -> "Sizes":
         """Return the sizes of a training step of `benchmarks.bm_training_step`."""
+        # Imported here, since the runner, which measures nothing, does not need the trainers.
+        from benchmarks.bm_training_step import Sizes
+        from jointmae_hf import JointMAEConfig
+
         num_layers = min(self.num_layers, JointMAEConfig.from_preset(preset).num_hidden_layers)
         return Sizes(batch_size, self.num_points, num_layers, self.image_size, self.num_rounds)
 
