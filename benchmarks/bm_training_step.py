@@ -51,12 +51,14 @@ def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: to
     return len(points)
 
 
-def build(sizes: Sizes, device: torch.device) -> tuple[JointMAEForPreTraining, torch.optim.Optimizer, torch.Tensor]:
+def build(
+    sizes: Sizes, device: torch.device, preset: str = "jointmae-base"
+) -> tuple[JointMAEForPreTraining, torch.optim.Optimizer, torch.Tensor]:
     """Build the model in training mode, its optimizer and a batch."""
     disable_malloc_trim()  # as the scripts do
     torch.manual_seed(0)
     scale = {"num_points": sizes.num_points, "image_size": sizes.image_size, "num_hidden_layers": sizes.num_layers}
-    model = JointMAEForPreTraining(JointMAEConfig(**scale)).to(device).train()
+    model = JointMAEForPreTraining(JointMAEConfig.from_preset(preset, **scale)).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05, fused=True)
     return model, optimizer, make_clouds(sizes.batch_size, sizes.num_points).to(device)
 

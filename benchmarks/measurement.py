@@ -4,7 +4,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
     Raises:
         ValueError: If `num_rounds` is not positive.
     """
+    *_, measurements = measure_rounds(candidates, unit, num_rounds)
+    return measurements
+
+
+def measure_rounds(
+    candidates: Mapping[str, Callable[[], int]], unit: str, num_rounds: int
+) -> Iterator[list[Measurement]]:
+    """Do what [`measure_in_turns`] does; yield the measurements of all rounds so far after each counted round."""
     if num_rounds < 1:
         raise ValueError(f"`num_rounds` must be at least 1, got {num_rounds}.")
     rates: dict[str, list[float]] = {name: [] for name in candidates}
@@ -68,7 +76,12 @@ def measure_in_turns(candidates: Mapping[str, Callable[[], int]], unit: str, num
             start = time.perf_counter()
             count = candidates[name]()
             rates[name].append(count / (time.perf_counter() - start))
-    rates = {name: values[1:] for name, values in rates.items()}
+        if number:
+            yield _compare({name: values[1:] for name, values in rates.items()}, unit)
+
+
+def _compare(rates: Mapping[str, list[float]], unit: str) -> list[Measurement]:
+    """Return the measurements of some candidates, the first of which is the reference."""
     reference = next(iter(rates.values()))
     return [
         Measurement(name, unit, values, [own / other for own, other in zip(values, reference, strict=True)])

@@ -1,1 +1,1 @@
-"""Benchmarks for one GPU, run by `python -m benchmarks gpu` in less than eight minutes."""
+"""Benchmarks for one GPU, run by `python -m benchmarks gpu` in less than eight minutes, eager steps first."""

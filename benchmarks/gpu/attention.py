@@ -16,7 +16,7 @@ from benchmarks.bm_training_step import build
 from jointmae_hf import JointMAEConfig
 from jointmae_hf.model.modeling_jointmae import JointMAEAttention
 
-from .batches import measure_batch, to_records
+from .batches import Record, measure_batch
 from .sizes import GpuSizes, find_device
 
 
@@ -131,16 +131,14 @@ def check_own_mask(sizes: GpuSizes, device: torch.device) -> str:
     return str(found[0].dtype)
 
 
-def measure(sizes: GpuSizes) -> dict[str, Any]:
+def measure(sizes: GpuSizes, record: Record) -> None:
     """Check all backends and the package, and time the backends that accept the mask of the encoder."""
     device, batch_size = find_device(), sizes.middle_batch_size
+    record("own_error", check_own_attention(device))
+    record("own_mask", check_own_mask(sizes, device))
     checked = check_backends(sizes)
+    record("backends", checked)
     inputs, mask = make_inputs(batch_size, 65, False, device)
     usable = [name for name, result in checked["65 tokens, boolean mask"].items() if "refused" not in result]
     functions = {name: functools.partial(attend, inputs, mask, BACKENDS[name]) for name in usable}
-    return {
-        "backends": checked,
-        "own_error": check_own_attention(device),
-        "own_mask": check_own_mask(sizes, device),
-        "measurements": to_records(measure_batch(functions, sizes, batch_size)),
-    }
+    measure_batch(functions, sizes, batch_size, record)

@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.bm_training_step import build, training_step
 
+from .batches import Record
 from .sizes import GpuSizes, find_device
 
 
@@ -32,6 +33,13 @@ def peak_of_batch(sizes: GpuSizes, batch_size: int) -> float | None:
     return peak_memory(step)
 
 
+def free_memory() -> None:
+    """Return the memory of tensors that are no longer used to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def fits(sizes: GpuSizes, batch_size: int) -> bool:
     """Return whether a training step of this batch fits into memory."""
     try:
@@ -39,31 +47,28 @@ def fits(sizes: GpuSizes, batch_size: int) -> bool:
     except torch.cuda.OutOfMemoryError:
         return False
     finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
     return True
 
 
-def largest_batch(sizes: GpuSizes) -> int:
+def find_largest_batch(sizes: GpuSizes, record: Record) -> int:
     """Find the largest batch that fits, within an eighth: double it, then halve the increments."""
     largest, candidate = 0, sizes.batch_sizes[-1]
     while candidate <= sizes.max_batch_size and fits(sizes, candidate):
         largest, candidate = candidate, 2 * candidate
+        record("largest_batch", largest)
     if candidate > sizes.max_batch_size:
         return largest
     step = largest // 2
     while step >= max(largest // 8, 1):
         if fits(sizes, largest + step):
             largest += step
+            record("largest_batch", largest)
         step //= 2
     return largest
 
 
-def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Measure in eager mode, which needs more memory than compiled."""
-    return {
-        "peak_gib": {str(size): peak_of_batch(sizes, size) for size in sizes.batch_sizes},
-        "largest_batch": largest_batch(sizes),
-        "searched_up_to": sizes.max_batch_size,
-    }
+def measure(sizes: GpuSizes, record: Record) -> None:
+    """Find the largest batch in eager mode, which needs more memory than compiled."""
+    record("searched_up_to", sizes.max_batch_size)
+    record("largest_batch", find_largest_batch(sizes, record))

@@ -1,7 +1,6 @@
-"""Nearest neighbors of the fine centers: ours, eager and compiled, compared with forms that use a matrix product."""
+"""Nearest neighbors of the fine centers: ours, eager or compiled, compared with forms that use a matrix product."""
 
 import functools
-from typing import Any
 
 import torch
 
@@ -10,7 +9,7 @@ from benchmarks.clouds import make_clouds
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import gather_points, k_nearest_neighbors
 
-from .batches import compare_with_floor, measure_batch
+from .batches import Record, measure_batch
 from .rates import Rates
 from .sizes import GpuSizes, find_device
 
@@ -18,7 +17,7 @@ from .sizes import GpuSizes, find_device
 NUM_NEIGHBORS = 16
 
 
-def measure_searches(sizes: GpuSizes, rates: Rates, batch_size: int) -> dict[str, Any]:
+def measure_searches(sizes: GpuSizes, record: Record, rates: Rates | None, batch_size: int, is_compiled: bool) -> None:
     """Measure one batch, `torch.cdist` first; the floor writes and reads all distances once."""
     points = make_clouds(batch_size, sizes.num_points).to(find_device())
     queries = gather_points(points, farthest_point_sample(points, sizes.num_samples))
@@ -26,15 +25,16 @@ def measure_searches(sizes: GpuSizes, rates: Rates, batch_size: int) -> dict[str
         "cdist, topk": by_cdist,
         "expanded form, topk": by_expanded_form,
         "`k_nearest_neighbors`": k_nearest_neighbors,
-        "`k_nearest_neighbors`, compiled": torch.compile(
-            k_nearest_neighbors, backend=sizes.compile_backend, dynamic=False
-        ),
     }
+    if is_compiled:
+        compiled = torch.compile(k_nearest_neighbors, backend=sizes.compile_backend, dynamic=False)
+        searches["`k_nearest_neighbors`, compiled"] = compiled
     functions = {name: functools.partial(search, queries, points, NUM_NEIGHBORS) for name, search in searches.items()}
-    measured = measure_batch(functions, sizes, batch_size)
-    return compare_with_floor(measured, rates.floor(0, 2 * 4 * sizes.num_samples * sizes.num_points))
+    floor = rates.floor(0, 2 * 4 * sizes.num_samples * sizes.num_points) if rates else None
+    measure_batch(functions, sizes, batch_size, record, seconds_per_cloud=floor)
 
 
-def measure(sizes: GpuSizes, rates: Rates) -> dict[str, Any]:
+def measure(sizes: GpuSizes, record: Record, rates: Rates | None, is_compiled: bool = False) -> None:
     """Measure the smallest and the largest batch."""
-    return {"batches": [measure_searches(sizes, rates, batch_size) for batch_size in sizes.extreme_batch_sizes]}
+    for batch_size in sizes.extreme_batch_sizes:
+        measure_searches(sizes, record, rates, batch_size, is_compiled)

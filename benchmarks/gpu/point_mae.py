@@ -1,6 +1,7 @@
-"""The reference model of Point-MAE and ours in turns: its float32 and bfloat16, our eager and compiled bfloat16."""
+"""The reference model of Point-MAE and ours in turns: its float32 and bfloat16, our bfloat16."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from torch import Tensor, nn
 from benchmarks.bm_training_step import build, training_step
 from benchmarks.clouds import make_clouds
 
-from .batches import measure_batch, to_records
+from .batches import Record, measure_batch
 from .memory import peak_memory
 from .point_mae_source import BATCH_SIZE, NUM_POINTS, load_point_mae
 from .sizes import GpuSizes, find_device
-from .throughput import compiled_step
+from .throughput import compile_step
 
 
 def peer_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: Tensor, is_bfloat16: bool) -> None:
@@ -26,23 +27,22 @@ def peer_step(model: nn.Module, optimizer: torch.optim.Optimizer, points: Tensor
     optimizer.zero_grad()
 
 
-def measure(sizes: GpuSizes, source: str | Path) -> dict[str, Any]:
+def measure(sizes: GpuSizes, record: Record, source: str | Path, is_compiled: bool = False) -> None:
     """Measure at Point-MAE's batch and points, ours at the same batch and our own number of points."""
     device, batch_size = find_device(), min(BATCH_SIZE, sizes.batch_sizes[-1])
     model, replaced = load_point_mae(source)
+    record("replaced", replaced)
     model = model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
     points = make_clouds(batch_size, NUM_POINTS).to(device)
     own_model, own_optimizer, own_points = build(sizes.step_sizes(batch_size), device)
-    compiled = compiled_step(own_model, own_optimizer, own_points, sizes.compile_backend)
-    steps = {
+    steps: dict[str, Callable[[], Any]] = {
         "Point-MAE, float32": functools.partial(peer_step, model, optimizer, points, False),
         "Point-MAE, bfloat16 autocast": functools.partial(peer_step, model, optimizer, points, True),
         "Joint-MAE, eager": functools.partial(training_step, own_model, own_optimizer, own_points),
-        "Joint-MAE, compiled": compiled,
     }
-    return {
-        "measurements": to_records(measure_batch(steps, sizes, batch_size)),
-        "peak_gib": {name: peak_memory(step) for name, step in steps.items()},
-        "replaced": replaced,
-    }
+    if is_compiled:
+        compiled = compile_step(own_model, own_optimizer, own_points, sizes.compile_backend, record)
+        steps["Joint-MAE, compiled"] = compiled
+    measure_batch(steps, sizes, batch_size, record, num_calls=sizes.num_step_calls)
+    record("peak_gib", {name: peak_memory(step) for name, step in steps.items()})

@@ -70,6 +70,21 @@ class ChamferDistance(nn.Module):
         return chamfer_distance(predicted.float(), target.float()).mean()
 
 
+class DropPath(nn.Module):
+    """Replace the stochastic depth of `timm`."""
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Drop whole samples in training."""
+        if self.rate == 0.0 or not self.training:
+            return states
+        shape = (len(states),) + (1,) * (states.ndim - 1)
+        return states * states.new_empty(shape).bernoulli_(1.0 - self.rate).div_(1.0 - self.rate)
+
+
 def _sample(points: Tensor, num_samples: int) -> Tensor:
     """Replace `pointnet2_utils.furthest_point_sample`, starting at the first point."""
     return farthest_point_sample(points.float(), num_samples, points.new_zeros(len(points), dtype=torch.long))
@@ -86,20 +101,24 @@ STAND_INS: dict[str, dict[str, Any]] = {
     "extensions.chamfer_dist": {"ChamferDistanceL1": ChamferDistance, "ChamferDistanceL2": ChamferDistance},
     "easydict": {"EasyDict": AttributeDict},
     "termcolor": {"colored": lambda text, *args, **kwargs: text},
+    "timm.models.layers": {"DropPath": DropPath, "trunc_normal_": nn.init.trunc_normal_},
 }
 """Modules that Point-MAE imports to their replacements."""
+
+STAND_IN_MARK = "is_stand_in"
+"""Attribute of the modules that we replaced."""
 
 
 def _stand_in(name: str) -> None:
     """Register a module with our functions under the name that Point-MAE imports."""
-    parent, _, child = name.rpartition(".")
-    module = types.ModuleType(name)
-    vars(module).update(STAND_INS[name])
-    if parent:
-        package = sys.modules.setdefault(parent, types.ModuleType(parent))
+    module = sys.modules[name] = types.ModuleType(name)
+    vars(module).update(STAND_INS[name] | {STAND_IN_MARK: True})
+    while "." in name:
+        name, _, child = name.rpartition(".")
+        package = sys.modules.setdefault(name, types.ModuleType(name))
         package.__path__ = []
         setattr(package, child, module)
-    sys.modules[name] = module
+        module = package
 
 
 def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
@@ -110,10 +129,11 @@ def load_point_mae(source: str | Path) -> tuple[nn.Module, list[str]]:
     replaced = []
     for name in STAND_INS:
         try:
-            importlib.import_module(name)
+            if STAND_IN_MARK in vars(importlib.import_module(name)):  # from an earlier call
+                replaced.append(name)
         except (ImportError, OSError):  # not built, or built for another version of torch
-            for part in (name, name.split(".")[0]):
-                sys.modules.pop(part, None)
+            for part in [loaded for loaded in sys.modules if loaded.split(".")[0] == name.split(".")[0]]:
+                del sys.modules[part]
             _stand_in(name)
             replaced.append(name)
     models = importlib.import_module("models.Point_MAE")

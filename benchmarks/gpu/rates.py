@@ -1,13 +1,15 @@
 """Measured rates of matrix products and copies on this machine, and the floor that follows from them."""
 
+import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from benchmarks.measurement import measure_in_turns, repeat_calls
 
+from .batches import Record
 from .sizes import GpuSizes, find_device
 
 
@@ -44,26 +46,20 @@ def _product(size: int, dtype: torch.dtype, device: torch.device) -> Callable[[]
     return lambda: torch.matmul(left, right, out=result)
 
 
-def measure_rates(sizes: GpuSizes) -> Rates:
-    """Measure the rates, in float32 without TF32, the default of torch."""
+def measure(sizes: GpuSizes, record: Record) -> Rates:
+    """Measure the rates one after the other, in float32 without TF32, the default of torch."""
     device, size = find_device(), sizes.matrix_size
     source = torch.randn(sizes.copy_bytes // 4, device=device)
     target = torch.empty_like(source)
     functions = {
-        "bfloat16": (_product(size, torch.bfloat16, device), 2 * size**3),
-        "float32": (_product(size, torch.float32, device), 2 * size**3),
-        "copy": (lambda: target.copy_(source), 2 * sizes.copy_bytes),
+        "bfloat16_flops": (_product(size, torch.bfloat16, device), 2 * size**3),
+        "bytes_per_second": (lambda: target.copy_(source), 2 * sizes.copy_bytes),
+        "float32_flops": (_product(size, torch.float32, device), 2 * size**3),
     }
-    candidates = {
-        name: repeat_calls(function, device, units, sizes.num_calls) for name, (function, units) in functions.items()
-    }
-    medians = {
-        measured.name: sorted(measured.rates)[len(measured.rates) // 2]
-        for measured in measure_in_turns(candidates, "units/s", sizes.num_rounds)
-    }
-    return Rates(medians["bfloat16"], medians["float32"], medians["copy"])
-
-
-def measure(sizes: GpuSizes) -> dict[str, Any]:
-    """Measure the rates as a JSON record."""
-    return asdict(measure_rates(sizes))
+    medians = {}
+    for name, (function, units) in functions.items():
+        candidate = repeat_calls(function, device, units, sizes.num_calls)
+        (measured,) = measure_in_turns({name: candidate}, "units/s", sizes.num_rounds)
+        medians[name] = statistics.median(measured.rates)
+        record(name, medians[name])
+    return Rates(**medians)

@@ -1,14 +1,12 @@
 """Farthest point sampling: the kernel compared with both loops and with the time to issue its instructions."""
 
-from typing import Any
-
 import torch
 
 from benchmarks.bm_farthest_point_sampling import sample_by_the_textbook
 from benchmarks.clouds import make_clouds
 from jointmae_hf.model.farthest_point_sampling import _sample_with_loop, farthest_point_sample
 
-from .batches import compare_with_floor, measure_batch
+from .batches import Record, measure_batch
 from .rates import Rates
 from .sizes import GpuSizes, find_device
 
@@ -17,7 +15,7 @@ INSTRUCTIONS_PER_POINT = 8
 """Per pick: three differences, a product, two multiply-adds, the minimum and the comparison of the maximum."""
 
 
-def measure_samplers(sizes: GpuSizes, rates: Rates, batch_size: int) -> dict[str, Any]:
+def measure_samplers(sizes: GpuSizes, record: Record, rates: Rates | None, batch_size: int) -> None:
     """Measure one batch, the textbook loop first; raise if a candidate picks other points than float64 on the CPU."""
     device, num_samples = find_device(), sizes.num_samples
     points = make_clouds(batch_size, sizes.num_points)
@@ -32,11 +30,12 @@ def measure_samplers(sizes: GpuSizes, rates: Rates, batch_size: int) -> dict[str
     for name, sampler in samplers.items():
         if not torch.equal(sampler(), expected):
             raise RuntimeError(f"{name} picks other points than float64 at batch {batch_size}")
-    measured = measure_batch(samplers, sizes, batch_size, called_once=("textbook loop", "loop in place"))
     instructions = INSTRUCTIONS_PER_POINT * sizes.num_points * num_samples
-    return compare_with_floor(measured, rates.instruction_floor(instructions))
+    floor = rates.instruction_floor(instructions) if rates else None
+    measure_batch(samplers, sizes, batch_size, record, ("textbook loop", "loop in place"), floor)
 
 
-def measure(sizes: GpuSizes, rates: Rates) -> dict[str, Any]:
+def measure(sizes: GpuSizes, record: Record, rates: Rates | None) -> None:
     """Measure the smallest and the largest batch."""
-    return {"batches": [measure_samplers(sizes, rates, batch_size) for batch_size in sizes.extreme_batch_sizes]}
+    for batch_size in sizes.extreme_batch_sizes:
+        measure_samplers(sizes, record, rates, batch_size)

@@ -1,15 +1,12 @@
-"""GPU benchmarks at a tiny size on the CPU, and the runner with its time budgets."""
+"""Subjects of the GPU benchmark at a tiny size on the CPU."""
 
 import dataclasses
-import json
-import sys
 
 import pytest
 import torch
 
-from benchmarks import __main__ as every_benchmark
-from benchmarks.gpu import attention, memory, neighbors, projection, runner, sampling, throughput, trainer
-from benchmarks.gpu.rates import Rates, measure_rates
+from benchmarks.gpu import attention, gradients, memory, neighbors, projection, rates, sampling, throughput, trainer
+from benchmarks.gpu.rates import Rates
 from benchmarks.gpu.sizes import SIZES
 
 
@@ -17,13 +14,10 @@ TINY = dataclasses.replace(SIZES["tiny"], num_samples=32)
 RATES = Rates(bfloat16_flops=200.0, float32_flops=100.0, bytes_per_second=10.0)
 
 
-def write(text):
-    """Return a command that writes a text to the file named by an added argument."""
-    return [sys.executable, "-c", f"import sys; open(sys.argv[1], 'w').write('{text}')"]
-
-
-def subject(seconds=60.0):
-    return runner.Subject("some", lambda sizes: {}, seconds)
+@pytest.fixture
+def figures():
+    """Figures by name; its `__setitem__` records."""
+    return {}
 
 
 def test_floor_is_products_and_traffic_one_after_the_other():
@@ -31,41 +25,48 @@ def test_floor_is_products_and_traffic_one_after_the_other():
     assert RATES.instruction_floor(100.0) == 2.0
 
 
-def test_rates_are_those_of_products_and_copies():
-    assert all(value > 0 for value in dataclasses.astuple(measure_rates(TINY)))
+def test_rates_are_those_of_products_and_copies(figures):
+    measured = dataclasses.asdict(rates.measure(TINY, figures.__setitem__))
+    assert all(value > 0 for value in measured.values())
+    assert figures == measured
 
 
 @pytest.mark.parametrize("subject", [sampling, neighbors])
-def test_point_operation_is_measured_with_its_floor(subject):
-    batches = subject.measure(TINY, RATES)["batches"]
-    assert len(batches) == 2
-    for batch in batches:
+def test_point_operation_is_measured_with_its_floor(subject, figures):
+    subject.measure(TINY, figures.__setitem__, RATES)
+    assert set(figures) == {"batch_1", "batch_2"}
+    for batch in figures.values():
         median = batch["measurements"][-1]["rates"][0]
         assert batch["share_of_floor"] == pytest.approx(median / batch["floor_clouds_per_second"])
 
 
-def test_wrong_picks_stop_the_measurement(monkeypatch):
+def test_point_operation_is_measured_without_the_rates_of_the_machine(figures):
+    sampling.measure(TINY, figures.__setitem__, None)
+    assert figures["batch_1"]["medians"]["textbook loop"] > 0
+    assert "share_of_floor" not in figures["batch_1"]
+
+
+def test_wrong_picks_stop_the_measurement(monkeypatch, figures):
     monkeypatch.setattr(sampling, "_sample_with_loop", lambda points, count, start: start[:, None].expand(-1, count))
     with pytest.raises(RuntimeError, match="loop in place picks other points than float64 at batch 1"):
-        sampling.measure(TINY, RATES)
+        sampling.measure(TINY, figures.__setitem__, RATES)
 
 
-def test_projection_is_measured_with_and_without_gradient():
-    names = [measured["name"] for measured in projection.measure(TINY)["measurements"]]
-    assert names == [
-        "forward, eager",
-        "forward, compiled",
-        "forward and backward, eager",
-        "forward and backward, compiled",
-    ]
+@pytest.mark.parametrize(
+    ("is_compiled", "forms"), [(False, ["eager"]), pytest.param(True, ["eager", "compiled"], marks=pytest.mark.slow)]
+)
+def test_projection_is_measured_with_and_without_gradient(is_compiled, forms, figures):
+    projection.measure(TINY, figures.__setitem__, is_compiled)
+    names = [measured["name"] for measured in figures["batch_1"]["measurements"]]
+    assert names == [f"{part}, {form}" for part in ("forward", "forward and backward") for form in forms]
 
 
-def test_attention_is_checked_and_measured():
-    result = attention.measure(TINY)
-    assert result["own_mask"] == "torch.bool"
-    assert result["own_error"] < 0.02
-    assert result["backends"]["65 tokens, boolean mask"]["math"]["error"] < 0.01
-    assert "refused" in result["backends"]["65 tokens, boolean mask"]["cudnn"]
+def test_attention_is_checked_and_measured(figures):
+    attention.measure(TINY, figures.__setitem__)
+    assert figures["own_mask"] == "torch.bool"
+    assert figures["own_error"] < 0.02
+    assert figures["backends"]["65 tokens, boolean mask"]["math"]["error"] < 0.01
+    assert "refused" in figures["backends"]["65 tokens, boolean mask"]["cudnn"]
 
 
 def test_backend_that_returns_nan_is_seen(monkeypatch):
@@ -87,10 +88,11 @@ def test_own_attention_with_a_fault_stops_the_measurement(monkeypatch):
         attention.check_own_attention(torch.device("cpu"))
 
 
-def test_largest_batch_is_found_to_an_eighth(monkeypatch):
+def test_largest_batch_is_found_to_an_eighth(monkeypatch, figures):
     tried = []
     monkeypatch.setattr(memory, "fits", lambda sizes, batch: tried.append(batch) or batch <= 13)
-    assert memory.largest_batch(dataclasses.replace(TINY, batch_sizes=(2,), max_batch_size=64)) == 13
+    memory.measure(dataclasses.replace(TINY, batch_sizes=(2,), max_batch_size=64), figures.__setitem__)
+    assert figures["largest_batch"] == 13
     assert tried == [2, 4, 8, 16, 12, 14, 13]
 
 
@@ -102,76 +104,59 @@ def test_out_of_memory_is_an_answer(monkeypatch):
     assert memory.fits(TINY, 8) is False
 
 
-@pytest.mark.slow
-def test_steps_are_measured_with_their_share_of_the_floor():
-    result = throughput.measure(TINY, RATES, batch_size=2)
-    assert [measured["name"] for measured in result["measurements"]] == ["eager", "compiled"]
-    assert result["floor"]["seconds"] == RATES.floor(result["floor"]["flops"], result["floor"]["bytes"])
-    assert sum(result["shares"].values()) == pytest.approx(1, abs=1e-2)
+def test_eager_step_is_measured_with_its_share_of_the_floor(figures):
+    throughput.measure(TINY, figures.__setitem__, RATES, batch_size=2)
+    assert list(figures)[:2] == ["first_step_seconds", "batch_2"]
+    (measured,) = figures["batch_2"]["measurements"]
+    assert measured["name"] == "eager"
+    floor = figures["floor"]
+    assert floor["seconds"] == RATES.floor(floor["flops"], floor["bytes"])
+    seconds_per_cloud = floor["seconds"] + RATES.floor(0, floor["optimizer_bytes"]) / 2
+    assert figures["share_of_floor"] == pytest.approx(measured["rates"][0] * seconds_per_cloud)
+    assert sum(figures["shares"].values()) == pytest.approx(1, abs=1e-2)
 
 
 @pytest.mark.slow
-def test_trainer_is_measured_in_turns_with_bare_steps():
-    bare, ours = trainer.measure(TINY)["measurements"]
+def test_compiled_step_is_measured_with_its_compile_time(figures):
+    throughput.measure(TINY, figures.__setitem__, RATES, batch_size=2, is_compiled=True)
+    assert list(figures)[:3] == ["compile_seconds", "recompilations", "batch_2"]
+    assert figures["recompilations"] == 0
+    assert figures["batch_2"]["measurements"][0]["name"] == "compiled"
+
+
+@pytest.mark.parametrize("is_compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_trainer_is_measured_in_turns_with_bare_steps(is_compiled, figures):
+    trainer.measure(TINY, figures.__setitem__, is_compiled)
+    bare, ours = figures["batch_2"]["measurements"]
     assert ours["ratios"] == [ours["rates"][0] / bare["rates"][0]]
+    assert ("compile_seconds" in figures) == is_compiled
 
 
-def test_subject_that_writes_its_result_is_measured():
-    outcome = runner.run_subject(subject(), write('{"a": 1}'), 60.0)
-    assert (outcome["status"], outcome["result"]) == ("measured", {"a": 1})
+def test_gradients_are_compared_parameter_by_parameter(figures):
+    gradients.measure(TINY, figures.__setitem__)
+    variants = ["cpu_float32", "float32", "tf32_convolutions", "tf32", "float32_eager_attention", "float64"]
+    assert list(figures) == ["cpu_float64", *variants, "cpu_float64_moved"]
+    moved = figures["cpu_float64_moved"]["differences"]
+    assert max(moved["loss_3d"].values()) == 0.0 < max(moved["loss_3d_2d"].values())
+    for loss in gradients.LOSSES:
+        differences = figures["float32"]["differences"][loss]
+        assert "jointmae.layers.0.attention.q_proj.weight" in differences
+        assert list(differences.values()) == sorted(differences.values(), reverse=True)
+        assert max(differences.values()) < 0.1
+        assert max(figures["float64"]["differences"][loss].values()) == 0.0
+    assert max(figures["float32"]["differences"]["loss_3d"].values()) < 1e-4
 
 
-def test_subject_that_raises_is_reported_with_its_traceback():
-    outcome = runner.run_subject(subject(), [sys.executable, "-c", "raise KeyError('gone')"], 60.0)
-    assert outcome["status"] == "failed"
-    assert "KeyError: 'gone'" in outcome["reason"]
+def test_tf32_is_switched_and_restored():
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with gradients.tf32(True, False):
+        assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (True, False)
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
 
 
-def test_subject_without_end_is_stopped_with_its_children():
-    command = [sys.executable, "-c", "import subprocess, sys; subprocess.run(['sleep', '60'])"]
-    outcome = runner.run_subject(subject(seconds=0.5), command, 60.0)
-    assert outcome["status"] == "out of time"
-    assert outcome["seconds"] < 30
-
-
-def test_subject_is_not_started_without_time():
-    assert runner.run_subject(subject(), ["no such command"], 1.0)["status"] == "not started"
-
-
-def test_file_is_written_after_each_subject_and_failure_is_the_exit_status(tmp_path, monkeypatch, capsys):
-    names = []
-
-    def outcome(subject, command, seconds):
-        names.append(subject.name)
-        if len(names) > 1:
-            assert set(json.loads((tmp_path / "gpu.json").read_text())["subjects"]) == set(names[:-1])
-        if subject.name == "trainer":
-            return {"status": "failed", "seconds": 1.0, "reason": "boom"}
-        return {"status": "measured", "seconds": 1.0, "result": {}}
-
-    monkeypatch.setattr(runner, "run_subject", outcome)
-    with pytest.raises(SystemExit) as stopped:
-        every_benchmark.main(["gpu", "--size", "tiny", "--output_dir", str(tmp_path)])
-    assert stopped.value.code == 1
-    assert names == [one.name for one in runner.list_subjects(SIZES["tiny"], None)]
-    assert "not measured: trainer" in capsys.readouterr().out
-
-
-def test_chosen_subjects_run_with_the_rates_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "run_subject", lambda *args: {"status": "measured", "seconds": 0.0, "result": {}})
-    assert runner.main(["--subjects", "memory", "--output_dir", str(tmp_path)]) == 0
-    assert set(json.loads((tmp_path / "gpu.json").read_text())["subjects"]) == {"rates", "memory"}
-
-
-def test_child_measures_with_the_rates_of_the_file(tmp_path):
-    rates = {"rates": {"result": dataclasses.asdict(RATES)}}
-    (tmp_path / "gpu.json").write_text(json.dumps({"subjects": rates}))
-    flags = ["--size", "tiny", "--output_dir", str(tmp_path), "--write", str(tmp_path / "part.json")]
-    assert runner.main([*flags, "--measure", "neighbors"]) == 0
-    assert json.loads((tmp_path / "part.json").read_text())["batches"][0]["floor_clouds_per_second"] > 0
-
-
-def test_budgets_and_the_default_limit_fit_into_eight_minutes():
-    default = runner.build_parser().parse_args([])
-    assert default.minutes < 8
-    assert all(one.seconds <= 120 for one in runner.list_subjects(SIZES["full"], "some"))
+def test_gradient_of_zero_is_compared_with_the_whole_gradient():
+    expected = {"loss": {"weight": torch.ones(4).double(), "zero": torch.full((1,), 1e-20).double()}}
+    found = {"loss": {"weight": torch.ones(4).double(), "zero": torch.full((1,), 1e-12).double()}}
+    compared = gradients.compare_gradients(found, expected)["loss"]
+    assert compared == {"zero": pytest.approx(5e-7), "weight": 0.0}
+    assert gradients.relative_difference(torch.tensor([torch.nan]), torch.ones(1), 1.0) is None

@@ -45,6 +45,7 @@ def source(tmp_path, monkeypatch):
 def test_operations_that_are_not_built_are_ours(source, make_cloud):
     model, replaced = load_point_mae(source)
     assert set(replaced) <= set(point_mae_source.STAND_INS)
+    assert load_point_mae(source)[1] == replaced  # a second subject in the same process
     assert {"pointnet2_ops.pointnet2_utils", "knn_cuda", "extensions.chamfer_dist"} <= set(replaced)
     points = make_cloud(2, 64)
     centers, neighbors, loss = model(points)
