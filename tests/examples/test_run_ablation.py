@@ -107,7 +107,7 @@ def test_clouds_in_memory_are_named_divided_and_give_the_number_of_points(parse,
     names, *parsed = parse("--clouds", str(cloud_file), "--config_overrides", '{"num_views": 2}')
     study = names["build_study"](*parsed)
     sizes = {name: len(split) for name, split in study.splits.items()}
-    assert sizes == {"train": 92, "validation": 4, "test": 24}
+    assert sizes == {"train": 90, "validation": 6, "test": 24}
     assert (study.dataset_name, study.probe_name, study.probe_splits) == ("my_clouds", "my_clouds", study.splits)
     assert study.fields == {"num_points": 64, "num_views": 2}
 
