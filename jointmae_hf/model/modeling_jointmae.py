@@ -58,8 +58,10 @@ from .masking import (
     align_noise,
     correlated_pairs,
     local_alignment_mask,
+    num_hidden_tokens,
     random_mask,
     restore_tokens,
+    split_tokens,
     take_visible,
 )
 from .point_ops import (
@@ -73,13 +75,21 @@ from .point_ops import (
 from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
+class JointMAEMaskedOutput(ModelOutput):
+    """Base class for outputs with masks, which the tuple form leaves out: users of tuples compute with all items."""
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Return the outputs that are given, without `mask_3d` and `mask_2d`, which are boolean."""
+        return tuple(value for name, value in self.items() if name not in ("mask_3d", "mask_2d"))
+
+
 @auto_docstring(
     custom_intro="""
     Base class for outputs of the Joint-MAE encoder.
     """
 )
 @dataclass
-class JointMAEModelOutput(ModelOutput):
+class JointMAEModelOutput(JointMAEMaskedOutput):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
         Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
@@ -93,10 +103,6 @@ class JointMAEModelOutput(ModelOutput):
         True where a 2D token was hidden; `None` without `noise_2d`.
     feature_maps (`tuple[torch.FloatTensor]`):
         Outputs of the blocks `config.out_indices`, each `(batch_size, num_tokens, hidden_size)`, before the norm.
-    token_mask_3d (`TokenMask`):
-        `mask_3d` with the indices of the visible and hidden tokens.
-    token_mask_2d (`TokenMask`):
-        `mask_2d` with the indices of the visible and hidden tokens.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -105,8 +111,6 @@ class JointMAEModelOutput(ModelOutput):
     mask_3d: torch.BoolTensor | None = None
     mask_2d: torch.BoolTensor | None = None
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
-    token_mask_3d: TokenMask | None = None
-    token_mask_2d: TokenMask | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
@@ -117,7 +121,7 @@ class JointMAEModelOutput(ModelOutput):
     """
 )
 @dataclass
-class JointMAEForPreTrainingOutput(ModelOutput):
+class JointMAEForPreTrainingOutput(JointMAEMaskedOutput):
     r"""
     loss (`torch.FloatTensor` of shape `()`):
         Weighted sum of the three losses (Eq. 7).
@@ -708,8 +712,6 @@ class JointMAEModel(JointMAEPreTrainedModel):
             mask_3d=embedded_3d.is_hidden,
             mask_2d=embedded_2d.is_hidden,
             feature_maps=feature_maps,
-            token_mask_3d=embedded_3d.mask,
-            token_mask_2d=embedded_2d.mask,
         )
 
     def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbeddedTokens:
@@ -804,7 +806,8 @@ class JointMAEModel(JointMAEPreTrainedModel):
         may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
 
         def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return may_attend[batch_idx, q_idx, kv_idx]
+            # Indexing by brackets would trace to a node that `torch.export.save` has no format for.
+            return torch.ops.aten.index(may_attend, [batch_idx, q_idx, kv_idx])
 
         return create_bidirectional_mask(
             config=self.config,
@@ -873,6 +876,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         view: Tensor | None = None,
         noise_3d: Tensor | None = None,
         noise_2d: Tensor | None = None,
+        return_loss: bool = True,
         **kwargs: Unpack[TransformersKwargs],
     ) -> JointMAEForPreTrainingOutput:
         r"""
@@ -885,6 +889,8 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             Uniform random numbers; the 3D tokens with the largest ones are hidden. Drawn by default.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
+        return_loss (`bool`, *optional*, defaults to `True`):
+            Whether to compute the losses. `Trainer` evaluates models without labels that return a loss by default.
 
         Example:
 
@@ -907,15 +913,15 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
         encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, check_inputs=False, **kwargs)
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
-        masks = encoded.token_mask_3d, encoded.token_mask_2d
+        masks = self._token_masks(encoded)
         decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
-        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps)
+        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps, masks)
         reconstruction = self._reconstruct(decoded_3d, decoded_2d, targets, encoded)
         # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
-        losses = self.compute_losses(reconstruction, targets, encoded, view)
+        losses = self.compute_losses(reconstruction, targets, view) if return_loss else {}
 
         return JointMAEForPreTrainingOutput(
-            loss=self._weighted_sum(losses),
+            loss=self._weighted_sum(losses) if return_loss else None,
             **losses,
             reconstructed_points=reconstruction.points,
             reconstructed_pixels=reconstruction.pixels,
@@ -960,7 +966,6 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         self,
         reconstruction: Reconstruction,
         targets: ReconstructionTargets,
-        encoded: JointMAEModelOutput,
         view: Tensor | None,
     ) -> dict[str, Tensor]:
         """Compute the losses of Eq. 5 and 6.
@@ -969,9 +974,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             reconstruction (`Reconstruction`):
                 What the heads predict.
             targets (`ReconstructionTargets`):
-                What it is compared with.
-            encoded (`JointMAEModelOutput`):
-                Encoder output, for its masks.
+                What it is compared with, and the masks.
             view (`torch.Tensor` of shape `(batch_size, 3, 4)`, *optional*):
                 World-to-camera poses of the depth maps.
 
@@ -983,12 +986,12 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         if self.config.loss_3d_target == "cloud":
             loss_3d = reconstruction_loss_3d(reconstruction.points[:, None], targets.points[:, None])
         else:
-            hidden_groups = _gather_groups(targets.groups, encoded.token_mask_3d.ids_hidden)
+            hidden_groups = _gather_groups(targets.groups, targets.mask_3d.ids_hidden)
             loss_3d = reconstruction_loss_3d(reconstruction.predicted_groups, hidden_groups)
         # CODEPATH: the 3D-only baseline has no other loss.
         if not self.config.use_2d_branch:
             return {"loss_3d": loss_3d}
-        hidden_patches = gather_points(targets.patches, encoded.token_mask_2d.ids_hidden)
+        hidden_patches = gather_points(targets.patches, targets.mask_2d.ids_hidden)
         loss_2d = reconstruction_loss_2d(reconstruction.predicted_patches, hidden_patches)
         # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
         if self.config.loss_3d_2d_weight == 0:
@@ -1031,13 +1034,28 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             depth_map = depth_maps[:, :1]
             return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
 
+    def _token_masks(self, encoded: JointMAEModelOutput) -> tuple[TokenMask, TokenMask | None]:
+        """Masks of the encoder with the indices of visible and hidden tokens, which its output does not hold."""
+        num_hidden_3d = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
+        mask_3d = split_tokens(encoded.mask_3d, num_hidden_3d)
+        # CODEPATH: the 3D-only baseline has no 2D mask.
+        if encoded.mask_2d is None:
+            return mask_3d, None
+        num_hidden_2d = num_hidden_tokens(encoded.mask_2d.shape[1], self.config.mask_ratio_2d)
+        return mask_3d, split_tokens(encoded.mask_2d, num_hidden_2d)
+
     def _reconstruction_targets(
-        self, points: Tensor, centers: Tensor, patches: Tensor | None, depth_maps: Tensor | None
+        self,
+        points: Tensor,
+        centers: Tensor,
+        patches: Tensor | None,
+        depth_maps: Tensor | None,
+        masks: tuple[TokenMask, TokenMask | None],
     ) -> ReconstructionTargets:
-        """Group the points of the input, and join them with its projections, without gradient."""
+        """Group the points of the input, and join them with its projections and masks, without gradient."""
         with torch.no_grad():
             groups = group_points(points, centers, self.config.target_group_size)
-        return ReconstructionTargets(points, groups, patches, depth_maps)
+        return ReconstructionTargets(points, groups, *masks, patches, depth_maps)
 
     def _reconstruct(
         self,
@@ -1054,14 +1072,14 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         if decoded_2d is None:
             return Reconstruction(predicted_groups, points)
         predicted_patches = self.reconstruction_head_2d(decoded_2d).to(dtype)
-        pixels = self._assemble_pixels(predicted_patches, targets, encoded)
+        pixels = self._assemble_pixels(predicted_patches, targets)
         return Reconstruction(predicted_groups, points, predicted_patches, pixels)
 
     def _assemble_points(
         self, predicted_groups: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
     ) -> Tensor:
         """Reconstructed cloud: given points of visible tokens, predicted points of hidden ones, in token order."""
-        mask = encoded.token_mask_3d
+        mask = targets.mask_3d
         # Paper: projects RecHead(D'), which is silent on visible tokens; they keep the points that were given.
         # CODEPATH: Eq. 5 as published predicts the points of visible tokens too.
         if self.config.loss_3d_target == "cloud":
@@ -1072,11 +1090,9 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         groups = restore_tokens(visible_groups, predicted_groups, mask)
         return (groups + encoded.centers[:, :, None]).flatten(1, 2)
 
-    def _assemble_pixels(
-        self, predicted_patches: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
-    ) -> Tensor:
+    def _assemble_pixels(self, predicted_patches: Tensor, targets: ReconstructionTargets) -> Tensor:
         """Reconstructed depth map: given pixels of visible patches, predicted pixels of hidden ones."""
-        mask = encoded.token_mask_2d
+        mask = targets.mask_2d
         patches = restore_tokens(gather_points(targets.patches, mask.ids_visible), predicted_patches, mask)
         return unpatchify(patches, self.config.token_patch_size, self.config.image_size)
 
