@@ -169,6 +169,10 @@ class JointMAEForPreTrainingOutput(JointMAEMaskedOutput):
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
+COMPUTE_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Dtypes that layers compute in; weights in any other are quantized."""
+
+
 def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`. Not a buffer: buffers do not survive the meta device."""
     frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
@@ -184,6 +188,21 @@ def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
     return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
 
 
+def compute_dtype(module: nn.Module) -> torch.dtype:
+    """Dtype that a module computes in: that of its first parameter that no quantizer has packed, else float32."""
+    for parameter in module.parameters():
+        if parameter.dtype in COMPUTE_DTYPES:
+            return parameter.dtype
+    return torch.float32
+
+
+class JointMAEPointLinear(nn.Linear):
+    """Linear layer of the 3D embedding, a type of its own so that quantizers that go by type leave it alone.
+
+    Its inputs are small, and the batch norm behind it amplifies what rounding to 8 bits makes of them.
+    """
+
+
 class JointMAEUnitScaleLinear(nn.Linear):
     """Linear layer whose outputs start at the scale of its inputs, for positions of centers and features of groups.
 
@@ -197,10 +216,10 @@ class JointMAEMiniPointNet(nn.Module):
 
     def __init__(self, in_size: int, point_size: int, local_size: int, group_size: int, out_size: int):
         super().__init__()
-        self.fc1 = nn.Linear(in_size, point_size)
+        self.fc1 = JointMAEPointLinear(in_size, point_size)
         self.norm1 = nn.BatchNorm1d(point_size)
         self.fc2 = JointMAEUnitScaleLinear(point_size, local_size)
-        self.fc3 = nn.Linear(2 * local_size, group_size)
+        self.fc3 = JointMAEPointLinear(2 * local_size, group_size)
         self.norm2 = nn.BatchNorm1d(group_size)
         self.fc4 = JointMAEUnitScaleLinear(group_size, out_size)
 
@@ -230,7 +249,7 @@ class JointMAEPointEmbeddings(nn.Module):
             # Paper: "transforming the raw points via a linear projection layer". Points enter relative to their
             # center; the projection commutes with that, and its bias would cancel, so it has none.
             self.first_layer = "projection"
-            self.projection = nn.Linear(3, sizes[0], bias=False)
+            self.projection = JointMAEPointLinear(3, sizes[0], bias=False)
             self.fine_grouping = JointMAEMiniPointNet(sizes[0], sizes[0], sizes[0], sizes[1], sizes[1])
             width = config.hidden_size
             self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
@@ -244,7 +263,7 @@ class JointMAEPointEmbeddings(nn.Module):
         # CODEPATH: Table 7, "3D" without the hierarchical module.
         if self.config.embedding_3d == "flat":
             groups = group_points(points, centers, group_size[0], is_valid)
-            return self.coarse_grouping(groups.to(self.coarse_grouping.fc1.weight.dtype))
+            return self.coarse_grouping(groups.to(compute_dtype(self)))
 
         # The neighbors of a coarse center are fine centers. Without a mask each fine center is embedded once; with one,
         # each neighbor of a visible coarse center embeds its own group of raw points.
@@ -255,7 +274,7 @@ class JointMAEPointEmbeddings(nn.Module):
             slots = torch.arange(fine_centers.shape[1], device=points.device)
             neighbors = slots.reshape(1, -1, group_size[1]).expand(points.shape[0], -1, -1)
         groups = group_points(points, fine_centers, group_size[0], is_valid)
-        fine_features = self.fine_grouping(self.projection(groups.to(self.projection.weight.dtype)))
+        fine_features = self.fine_grouping(self.projection(groups.to(compute_dtype(self))))
         return self.coarse_grouping(gather_points(fine_features, neighbors))
 
     def _belongs_to_visible_center(self, points: Tensor, centers: Tensor, mask: TokenMask | None) -> Tensor | None:
@@ -296,7 +315,7 @@ class JointMAEImageEmbeddings(nn.Module):
 
     def forward(self, pixel_values: Tensor, mask: TokenMask | None = None) -> Tensor:
         """Embed all tokens; with a `mask` and `neighborhood="visible"` no hidden pixel reaches a visible token."""
-        features = self.projection(pixel_values.to(self.projection.weight.dtype))
+        features = self.projection(pixel_values.to(compute_dtype(self)))
         # CODEPATH: Table 7, "2D" without the hierarchical module.
         if self.config.embedding_2d == "hierarchical":
             features = self.fine_block(self._hide(features, mask))
@@ -323,7 +342,7 @@ class JointMAEPointPositionEmbeddings(nn.Module):
         self.fc2 = JointMAEUnitScaleLinear(config.position_hidden_size, config.hidden_size)
 
     def forward(self, centers: Tensor) -> Tensor:
-        return self.fc2(nn.functional.gelu(self.fc1(centers.to(self.fc1.weight.dtype))))
+        return self.fc2(nn.functional.gelu(self.fc1(centers.to(compute_dtype(self)))))
 
 
 class JointMAEPatchPositionEmbeddings(nn.Module):
@@ -512,7 +531,7 @@ class JointMAEDecoder(nn.Module):
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
         encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
         tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
-        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order))]
+        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order)).to(self.mask_token_3d.dtype)]
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is not None:
             tokens.append(_append_mask_tokens(encoded_2d, self.mask_token_2d, mask_2d))
@@ -560,6 +579,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": JointMAELayer, "attentions": JointMAEAttention}
+    # Coordinates do not survive 8 bits: the quantizers of transformers skip these modules.
+    _keep_in_fp32_modules = [r"(?:.*\.)?(?:position_)?embeddings_3d"]
     # A pre-training checkpoint loads into every model, which may silently ignore the parts that it does not have.
     _keys_to_ignore_on_load_unexpected = [
         r"embeddings_2d\.",
@@ -730,8 +751,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
         else:
             tokens = take_visible(self.embeddings_3d(points, fine_centers), mask)
         visible_centers = take_visible(centers, mask)
-        positions = self.position_embeddings_3d(visible_centers)
-        tokens = tokens + self.modality_token_3d
+        dtype = self.modality_token_3d.dtype  # the embeddings may be in float32, see `_keep_in_fp32_modules`
+        positions = self.position_embeddings_3d(visible_centers).to(dtype)
+        tokens = tokens.to(dtype) + self.modality_token_3d
         return JointMAEEmbeddedTokens(tokens, positions, mask, points, centers, visible_centers)
 
     def _embed_2d(
