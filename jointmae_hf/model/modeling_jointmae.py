@@ -606,9 +606,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
         architecture = type(self).__name__
         if architecture not in AUTO_MAPS:  # a subclass: its author knows which code it needs
             return super().push_to_hub(*args, **kwargs)
-        self.config.auto_map = build_auto_map(architecture)
-        own_auto_class = list(AUTO_MAPS[architecture])[-1]
-        with saving_code({type(self.config): "AutoConfig", type(self): own_auto_class}):
+        auto_classes = {type(self.config): "AutoConfig", type(self): list(AUTO_MAPS[architecture])[-1]}
+        with saving_code(auto_classes, self.config, build_auto_map(architecture)):
             return super().push_to_hub(*args, **kwargs)
 
 
