@@ -75,7 +75,7 @@ from .point_ops import (
 from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
-class JointMAEMaskedOutput(ModelOutput):
+class _OutputWithMasks(ModelOutput):
     """Base class for outputs with masks, which the tuple form leaves out: users of tuples compute with all items."""
 
     def to_tuple(self) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ class JointMAEMaskedOutput(ModelOutput):
     """
 )
 @dataclass
-class JointMAEModelOutput(JointMAEMaskedOutput):
+class JointMAEModelOutput(_OutputWithMasks):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
         Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
@@ -121,7 +121,7 @@ class JointMAEModelOutput(JointMAEMaskedOutput):
     """
 )
 @dataclass
-class JointMAEForPreTrainingOutput(JointMAEMaskedOutput):
+class JointMAEForPreTrainingOutput(_OutputWithMasks):
     r"""
     loss (`torch.FloatTensor` of shape `()`):
         Weighted sum of the three losses (Eq. 7).
