@@ -75,10 +75,10 @@ from .point_ops import (
 from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
-class _OutputWithMasks(ModelOutput):
-    """Base class for outputs with masks, which the tuple form leaves out: users of tuples compute with all items."""
+class _TupleWithoutMasks:
+    """Part of outputs with masks, which their tuple form leaves out: users of tuples compute with all items."""
 
-    def to_tuple(self) -> tuple[Any, ...]:
+    def to_tuple(self: Any) -> tuple[Any, ...]:
         """Return the outputs that are given, without `mask_3d` and `mask_2d`, which are boolean."""
         return tuple(value for name, value in self.items() if name not in ("mask_3d", "mask_2d"))
 
@@ -89,7 +89,7 @@ class _OutputWithMasks(ModelOutput):
     """
 )
 @dataclass
-class JointMAEModelOutput(_OutputWithMasks):
+class JointMAEModelOutput(_TupleWithoutMasks, ModelOutput):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
         Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
@@ -121,7 +121,7 @@ class JointMAEModelOutput(_OutputWithMasks):
     """
 )
 @dataclass
-class JointMAEForPreTrainingOutput(_OutputWithMasks):
+class JointMAEForPreTrainingOutput(_TupleWithoutMasks, ModelOutput):
     r"""
     loss (`torch.FloatTensor` of shape `()`):
         Weighted sum of the three losses (Eq. 7).
