@@ -1,7 +1,11 @@
 """Registration with the Auto classes and pipelines of transformers, and Auto classes for two tasks of our own."""
 
+import contextlib
+import importlib
 from collections import OrderedDict
+from typing import Any
 
+import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining, AutoProcessor
 from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping, auto_class_update
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -51,3 +55,15 @@ _PIPELINE_MODELS = {
 for _task, _pipeline_class in POINT_CLOUD_PIPELINES.items():
     if _task not in PIPELINE_REGISTRY.supported_tasks:  # registering a task again would log a warning
         PIPELINE_REGISTRY.register_pipeline(_task, _pipeline_class, pt_model=_PIPELINE_MODELS[_task])
+
+
+def _with_onnx_functions(table: dict[Any, Any]) -> dict[Any, Any]:
+    """Translations of `transformers.exporters.OnnxExporter` and those of our operators, loaded when it exports."""
+    operators = importlib.import_module("jointmae_hf.export.onnx_operators")  # requires onnxscript
+    return {**table, torch.ops.jointmae.farthest_point_sample.default: operators.farthest_point_sample}
+
+
+with contextlib.suppress(ImportError):  # a version of transformers without exporters
+    from transformers.exporters.utils import register_patch
+
+    register_patch("onnx", "transformers.exporters.exporter_onnx._ONNX_TRANSLATION_TABLE")(_with_onnx_functions)

@@ -22,6 +22,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import GenerationConfig, PreTrainedConfig
 from transformers.utils import auto_docstring, logging
 
+from .remote_code import without_own_code
+
 
 logger = logging.get_logger(__name__)
 
@@ -257,7 +259,7 @@ class JointMAEConfig(PreTrainedConfig):
         if self.mask_ratio_2d is None:
             self.mask_ratio_2d = self.mask_ratio
         self._warn_about_unknown_fields(kwargs)
-        super().__post_init__(**self._without_own_pipelines(kwargs))
+        super().__post_init__(**without_own_code(self, self._without_own_pipelines(kwargs)))
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "JointMAEConfig":

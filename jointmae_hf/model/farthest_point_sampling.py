@@ -15,7 +15,7 @@ MAX_POINTS_PER_PROGRAM = 16384
 
 
 def farthest_start_index(points: Tensor) -> Tensor:
-    """Return the index of the point farthest from the centroid, a start that does not depend on the order of points.
+    """Return the index of the point farthest from the centroid, whatever the order of points unless distances tie.
 
     Args:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):

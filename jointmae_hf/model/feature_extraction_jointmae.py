@@ -22,7 +22,7 @@ from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import TensorType
 
 from .farthest_point_sampling import farthest_point_sample
-from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, saving_code
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, saving_code, without_own_code
 
 
 UP_AXES = {"y": ((0, 1, 2), (1, 1, 1)), "z": ((0, 2, 1), (1, 1, -1)), "x": ((1, 0, 2), (-1, 1, 1))}
@@ -112,7 +112,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         _check_settings(num_points, up_axis)
         if sampling not in ("farthest", "random"):
             raise ValueError(f'`sampling` must be "farthest" or "random", got {sampling!r}.')
-        super().__init__(**kwargs)
+        super().__init__(**without_own_code(self, kwargs))
         self.num_points = num_points
         self.do_normalize = do_normalize
         self.do_resample = do_resample
@@ -197,8 +197,7 @@ class JointMAEFeatureExtractor(FeatureExtractionMixin):
         Returns:
             `str`: URL of the commit.
         """
-        self.auto_map = dict(FEATURE_EXTRACTOR_AUTO_MAP)
-        with saving_code({type(self): "AutoFeatureExtractor"}):
+        with saving_code({type(self): "AutoFeatureExtractor"}, self, dict(FEATURE_EXTRACTOR_AUTO_MAP)):
             return super().push_to_hub(*args, **kwargs)
 
     def _resample(self, cloud: np.ndarray, num_points: int) -> np.ndarray:

@@ -5,17 +5,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .masking import TokenMask
 from .point_ops import chamfer_distance
 
 
 class ReconstructionTargets(NamedTuple):
-    """What a reconstruction is compared with, without gradient.
+    """What a reconstruction is compared with, and what of it was hidden, without gradient.
 
     Attributes:
         points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
             Input cloud P.
         groups (`torch.Tensor` of shape `(batch_size, num_groups, target_group_size, 3)`):
             Nearest points of each center, relative to it.
+        mask_3d (`TokenMask`):
+            Hidden 3D tokens.
+        mask_2d (`TokenMask` or `None`):
+            Hidden 2D tokens; None for the 3D-only model.
         patches (`torch.Tensor` of shape `(batch_size, num_patches, pixels_of_patch)` or `None`):
             Pixels of the input depth map I for each 2D token; None for the 3D-only model.
         depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)` or `None`):
@@ -24,6 +29,8 @@ class ReconstructionTargets(NamedTuple):
 
     points: Tensor
     groups: Tensor
+    mask_3d: TokenMask
+    mask_2d: TokenMask | None
     patches: Tensor | None
     depth_maps: Tensor | None
 

@@ -49,6 +49,13 @@ class TokenMask(NamedTuple):
         return torch.cat([self.ids_visible, self.ids_hidden], dim=1)
 
 
+def _argsort(values: Tensor) -> Tensor:
+    """Indices that sort each row, equal values in order; exporters to ONNX, whose sort is stable, know no other."""
+    if torch.compiler.is_exporting():
+        return values.to(torch.promote_types(values.dtype, torch.int32)).argsort(dim=1)
+    return values.argsort(dim=1, stable=True)
+
+
 def split_tokens(is_hidden: Tensor, num_hidden: int) -> TokenMask:
     """Find the indices of the visible and of the hidden tokens.
 
@@ -61,7 +68,7 @@ def split_tokens(is_hidden: Tensor, num_hidden: int) -> TokenMask:
     Returns:
         `TokenMask`: The mask with its indices.
     """
-    order = is_hidden.to(torch.uint8).argsort(dim=1, stable=True)
+    order = _argsort(is_hidden.to(torch.uint8))
     num_visible = is_hidden.shape[1] - num_hidden
     return TokenMask(is_hidden, order[:, :num_visible], order[:, num_visible:])
 
@@ -79,7 +86,7 @@ def random_mask(noise: Tensor, mask_ratio: float) -> TokenMask:
         `TokenMask`: The hidden tokens, [`num_hidden_tokens`] in each row.
     """
     num_hidden = num_hidden_tokens(noise.shape[1], mask_ratio)
-    rank = noise.argsort(dim=1, stable=True).argsort(dim=1)
+    rank = _argsort(noise).argsort(dim=1)
     return split_tokens(rank >= noise.shape[1] - num_hidden, num_hidden)
 
 

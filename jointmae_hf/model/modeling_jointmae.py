@@ -58,8 +58,10 @@ from .masking import (
     align_noise,
     correlated_pairs,
     local_alignment_mask,
+    num_hidden_tokens,
     random_mask,
     restore_tokens,
+    split_tokens,
     take_visible,
 )
 from .point_ops import (
@@ -73,13 +75,21 @@ from .point_ops import (
 from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
+class _TupleWithoutMasks:
+    """Part of outputs with masks, which their tuple form leaves out: users of tuples compute with all items."""
+
+    def to_tuple(self: Any) -> tuple[Any, ...]:
+        """Return the outputs that are given, without `mask_3d` and `mask_2d`, which are boolean."""
+        return tuple(value for name, value in self.items() if name not in ("mask_3d", "mask_2d"))
+
+
 @auto_docstring(
     custom_intro="""
     Base class for outputs of the Joint-MAE encoder.
     """
 )
 @dataclass
-class JointMAEModelOutput(ModelOutput):
+class JointMAEModelOutput(_TupleWithoutMasks, ModelOutput):
     r"""
     last_hidden_state (`torch.FloatTensor` of shape `(batch_size, num_tokens, hidden_size)`):
         Normalized encoded tokens, 3D first, then 2D; with `noise_3d` or `noise_2d` only the visible ones.
@@ -93,10 +103,6 @@ class JointMAEModelOutput(ModelOutput):
         True where a 2D token was hidden; `None` without `noise_2d`.
     feature_maps (`tuple[torch.FloatTensor]`):
         Outputs of the blocks `config.out_indices`, each `(batch_size, num_tokens, hidden_size)`, before the norm.
-    token_mask_3d (`TokenMask`):
-        `mask_3d` with the indices of the visible and hidden tokens.
-    token_mask_2d (`TokenMask`):
-        `mask_2d` with the indices of the visible and hidden tokens.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -105,8 +111,6 @@ class JointMAEModelOutput(ModelOutput):
     mask_3d: torch.BoolTensor | None = None
     mask_2d: torch.BoolTensor | None = None
     feature_maps: tuple[torch.FloatTensor, ...] | None = None
-    token_mask_3d: TokenMask | None = None
-    token_mask_2d: TokenMask | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
@@ -117,7 +121,7 @@ class JointMAEModelOutput(ModelOutput):
     """
 )
 @dataclass
-class JointMAEForPreTrainingOutput(ModelOutput):
+class JointMAEForPreTrainingOutput(_TupleWithoutMasks, ModelOutput):
     r"""
     loss (`torch.FloatTensor` of shape `()`):
         Weighted sum of the three losses (Eq. 7).
@@ -165,6 +169,10 @@ class JointMAEForPreTrainingOutput(ModelOutput):
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
 
+COMPUTE_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Dtypes that layers compute in; weights in any other are quantized."""
+
+
 def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`. Not a buffer: buffers do not survive the meta device."""
     frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
@@ -180,6 +188,21 @@ def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
     return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
 
 
+def compute_dtype(module: nn.Module) -> torch.dtype:
+    """Dtype that a module computes in: that of its first parameter that no quantizer has packed, else float32."""
+    for parameter in module.parameters():
+        if parameter.dtype in COMPUTE_DTYPES:
+            return parameter.dtype
+    return torch.float32
+
+
+class JointMAEPointLinear(nn.Linear):
+    """Linear layer of the 3D embedding, a type of its own so that quantizers that go by type leave it alone.
+
+    Its inputs are small, and the batch norm behind it amplifies what rounding to 8 bits makes of them.
+    """
+
+
 class JointMAEUnitScaleLinear(nn.Linear):
     """Linear layer whose outputs start at the scale of its inputs, for positions of centers and features of groups.
 
@@ -193,10 +216,10 @@ class JointMAEMiniPointNet(nn.Module):
 
     def __init__(self, in_size: int, point_size: int, local_size: int, group_size: int, out_size: int):
         super().__init__()
-        self.fc1 = nn.Linear(in_size, point_size)
+        self.fc1 = JointMAEPointLinear(in_size, point_size)
         self.norm1 = nn.BatchNorm1d(point_size)
         self.fc2 = JointMAEUnitScaleLinear(point_size, local_size)
-        self.fc3 = nn.Linear(2 * local_size, group_size)
+        self.fc3 = JointMAEPointLinear(2 * local_size, group_size)
         self.norm2 = nn.BatchNorm1d(group_size)
         self.fc4 = JointMAEUnitScaleLinear(group_size, out_size)
 
@@ -226,7 +249,7 @@ class JointMAEPointEmbeddings(nn.Module):
             # Paper: "transforming the raw points via a linear projection layer". Points enter relative to their
             # center; the projection commutes with that, and its bias would cancel, so it has none.
             self.first_layer = "projection"
-            self.projection = nn.Linear(3, sizes[0], bias=False)
+            self.projection = JointMAEPointLinear(3, sizes[0], bias=False)
             self.fine_grouping = JointMAEMiniPointNet(sizes[0], sizes[0], sizes[0], sizes[1], sizes[1])
             width = config.hidden_size
             self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
@@ -240,7 +263,7 @@ class JointMAEPointEmbeddings(nn.Module):
         # CODEPATH: Table 7, "3D" without the hierarchical module.
         if self.config.embedding_3d == "flat":
             groups = group_points(points, centers, group_size[0], is_valid)
-            return self.coarse_grouping(groups.to(self.coarse_grouping.fc1.weight.dtype))
+            return self.coarse_grouping(groups.to(compute_dtype(self)))
 
         # The neighbors of a coarse center are fine centers. Without a mask each fine center is embedded once; with one,
         # each neighbor of a visible coarse center embeds its own group of raw points.
@@ -251,7 +274,7 @@ class JointMAEPointEmbeddings(nn.Module):
             slots = torch.arange(fine_centers.shape[1], device=points.device)
             neighbors = slots.reshape(1, -1, group_size[1]).expand(points.shape[0], -1, -1)
         groups = group_points(points, fine_centers, group_size[0], is_valid)
-        fine_features = self.fine_grouping(self.projection(groups.to(self.projection.weight.dtype)))
+        fine_features = self.fine_grouping(self.projection(groups.to(compute_dtype(self))))
         return self.coarse_grouping(gather_points(fine_features, neighbors))
 
     def _belongs_to_visible_center(self, points: Tensor, centers: Tensor, mask: TokenMask | None) -> Tensor | None:
@@ -292,7 +315,7 @@ class JointMAEImageEmbeddings(nn.Module):
 
     def forward(self, pixel_values: Tensor, mask: TokenMask | None = None) -> Tensor:
         """Embed all tokens; with a `mask` and `neighborhood="visible"` no hidden pixel reaches a visible token."""
-        features = self.projection(pixel_values.to(self.projection.weight.dtype))
+        features = self.projection(pixel_values.to(compute_dtype(self)))
         # CODEPATH: Table 7, "2D" without the hierarchical module.
         if self.config.embedding_2d == "hierarchical":
             features = self.fine_block(self._hide(features, mask))
@@ -319,7 +342,7 @@ class JointMAEPointPositionEmbeddings(nn.Module):
         self.fc2 = JointMAEUnitScaleLinear(config.position_hidden_size, config.hidden_size)
 
     def forward(self, centers: Tensor) -> Tensor:
-        return self.fc2(nn.functional.gelu(self.fc1(centers.to(self.fc1.weight.dtype))))
+        return self.fc2(nn.functional.gelu(self.fc1(centers.to(compute_dtype(self)))))
 
 
 class JointMAEPatchPositionEmbeddings(nn.Module):
@@ -508,7 +531,7 @@ class JointMAEDecoder(nn.Module):
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
         encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
         tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
-        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order))]
+        positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order)).to(self.mask_token_3d.dtype)]
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is not None:
             tokens.append(_append_mask_tokens(encoded_2d, self.mask_token_2d, mask_2d))
@@ -556,6 +579,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": JointMAELayer, "attentions": JointMAEAttention}
+    # Coordinates do not survive 8 bits: the quantizers of transformers skip these modules.
+    _keep_in_fp32_modules = [r"(?:.*\.)?(?:position_)?embeddings_3d"]
     # A pre-training checkpoint loads into every model, which may silently ignore the parts that it does not have.
     _keys_to_ignore_on_load_unexpected = [
         r"embeddings_2d\.",
@@ -581,9 +606,8 @@ class JointMAEPreTrainedModel(PreTrainedModel):
         architecture = type(self).__name__
         if architecture not in AUTO_MAPS:  # a subclass: its author knows which code it needs
             return super().push_to_hub(*args, **kwargs)
-        self.config.auto_map = build_auto_map(architecture)
-        own_auto_class = list(AUTO_MAPS[architecture])[-1]
-        with saving_code({type(self.config): "AutoConfig", type(self): own_auto_class}):
+        auto_classes = {type(self.config): "AutoConfig", type(self): list(AUTO_MAPS[architecture])[-1]}
+        with saving_code(auto_classes, self.config, build_auto_map(architecture)):
             return super().push_to_hub(*args, **kwargs)
 
 
@@ -708,8 +732,6 @@ class JointMAEModel(JointMAEPreTrainedModel):
             mask_3d=embedded_3d.is_hidden,
             mask_2d=embedded_2d.is_hidden,
             feature_maps=feature_maps,
-            token_mask_3d=embedded_3d.mask,
-            token_mask_2d=embedded_2d.mask,
         )
 
     def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbeddedTokens:
@@ -728,8 +750,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
         else:
             tokens = take_visible(self.embeddings_3d(points, fine_centers), mask)
         visible_centers = take_visible(centers, mask)
-        positions = self.position_embeddings_3d(visible_centers)
-        tokens = tokens + self.modality_token_3d
+        dtype = self.modality_token_3d.dtype  # the embeddings may be in float32, see `_keep_in_fp32_modules`
+        positions = self.position_embeddings_3d(visible_centers).to(dtype)
+        tokens = tokens.to(dtype) + self.modality_token_3d
         return JointMAEEmbeddedTokens(tokens, positions, mask, points, centers, visible_centers)
 
     def _embed_2d(
@@ -804,7 +827,8 @@ class JointMAEModel(JointMAEPreTrainedModel):
         may_attend = local_alignment_mask(is_correlated, self.config.local_2d_to_3d, self.config.local_3d_to_2d)
 
         def and_mask_function(batch_idx: Tensor, head_idx: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return may_attend[batch_idx, q_idx, kv_idx]
+            # Indexing by brackets would trace to a node that `torch.export.save` has no format for.
+            return torch.ops.aten.index(may_attend, [batch_idx, q_idx, kv_idx])
 
         return create_bidirectional_mask(
             config=self.config,
@@ -873,6 +897,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         view: Tensor | None = None,
         noise_3d: Tensor | None = None,
         noise_2d: Tensor | None = None,
+        return_loss: bool = True,
         **kwargs: Unpack[TransformersKwargs],
     ) -> JointMAEForPreTrainingOutput:
         r"""
@@ -885,6 +910,8 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             Uniform random numbers; the 3D tokens with the largest ones are hidden. Drawn by default.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
+        return_loss (`bool`, *optional*, defaults to `True`):
+            Whether to compute the losses. `Trainer` evaluates models without labels that return a loss by default.
 
         Example:
 
@@ -907,15 +934,15 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
         encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, check_inputs=False, **kwargs)
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
-        masks = encoded.token_mask_3d, encoded.token_mask_2d
+        masks = self._token_masks(encoded)
         decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
-        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps)
+        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps, masks)
         reconstruction = self._reconstruct(decoded_3d, decoded_2d, targets, encoded)
         # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
-        losses = self.compute_losses(reconstruction, targets, encoded, view)
+        losses = self.compute_losses(reconstruction, targets, view) if return_loss else {}
 
         return JointMAEForPreTrainingOutput(
-            loss=self._weighted_sum(losses),
+            loss=self._weighted_sum(losses) if return_loss else None,
             **losses,
             reconstructed_points=reconstruction.points,
             reconstructed_pixels=reconstruction.pixels,
@@ -960,7 +987,6 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         self,
         reconstruction: Reconstruction,
         targets: ReconstructionTargets,
-        encoded: JointMAEModelOutput,
         view: Tensor | None,
     ) -> dict[str, Tensor]:
         """Compute the losses of Eq. 5 and 6.
@@ -969,9 +995,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             reconstruction (`Reconstruction`):
                 What the heads predict.
             targets (`ReconstructionTargets`):
-                What it is compared with.
-            encoded (`JointMAEModelOutput`):
-                Encoder output, for its masks.
+                What it is compared with, and the masks.
             view (`torch.Tensor` of shape `(batch_size, 3, 4)`, *optional*):
                 World-to-camera poses of the depth maps.
 
@@ -983,12 +1007,12 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         if self.config.loss_3d_target == "cloud":
             loss_3d = reconstruction_loss_3d(reconstruction.points[:, None], targets.points[:, None])
         else:
-            hidden_groups = _gather_groups(targets.groups, encoded.token_mask_3d.ids_hidden)
+            hidden_groups = _gather_groups(targets.groups, targets.mask_3d.ids_hidden)
             loss_3d = reconstruction_loss_3d(reconstruction.predicted_groups, hidden_groups)
         # CODEPATH: the 3D-only baseline has no other loss.
         if not self.config.use_2d_branch:
             return {"loss_3d": loss_3d}
-        hidden_patches = gather_points(targets.patches, encoded.token_mask_2d.ids_hidden)
+        hidden_patches = gather_points(targets.patches, targets.mask_2d.ids_hidden)
         loss_2d = reconstruction_loss_2d(reconstruction.predicted_patches, hidden_patches)
         # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
         if self.config.loss_3d_2d_weight == 0:
@@ -1031,13 +1055,28 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             depth_map = depth_maps[:, :1]
             return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
 
+    def _token_masks(self, encoded: JointMAEModelOutput) -> tuple[TokenMask, TokenMask | None]:
+        """Masks of the encoder with the indices of visible and hidden tokens, which its output does not hold."""
+        num_hidden_3d = num_hidden_tokens(encoded.mask_3d.shape[1], self.config.mask_ratio)
+        mask_3d = split_tokens(encoded.mask_3d, num_hidden_3d)
+        # CODEPATH: the 3D-only baseline has no 2D mask.
+        if encoded.mask_2d is None:
+            return mask_3d, None
+        num_hidden_2d = num_hidden_tokens(encoded.mask_2d.shape[1], self.config.mask_ratio_2d)
+        return mask_3d, split_tokens(encoded.mask_2d, num_hidden_2d)
+
     def _reconstruction_targets(
-        self, points: Tensor, centers: Tensor, patches: Tensor | None, depth_maps: Tensor | None
+        self,
+        points: Tensor,
+        centers: Tensor,
+        patches: Tensor | None,
+        depth_maps: Tensor | None,
+        masks: tuple[TokenMask, TokenMask | None],
     ) -> ReconstructionTargets:
-        """Group the points of the input, and join them with its projections, without gradient."""
+        """Group the points of the input, and join them with its projections and masks, without gradient."""
         with torch.no_grad():
             groups = group_points(points, centers, self.config.target_group_size)
-        return ReconstructionTargets(points, groups, patches, depth_maps)
+        return ReconstructionTargets(points, groups, *masks, patches, depth_maps)
 
     def _reconstruct(
         self,
@@ -1054,14 +1093,14 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         if decoded_2d is None:
             return Reconstruction(predicted_groups, points)
         predicted_patches = self.reconstruction_head_2d(decoded_2d).to(dtype)
-        pixels = self._assemble_pixels(predicted_patches, targets, encoded)
+        pixels = self._assemble_pixels(predicted_patches, targets)
         return Reconstruction(predicted_groups, points, predicted_patches, pixels)
 
     def _assemble_points(
         self, predicted_groups: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
     ) -> Tensor:
         """Reconstructed cloud: given points of visible tokens, predicted points of hidden ones, in token order."""
-        mask = encoded.token_mask_3d
+        mask = targets.mask_3d
         # Paper: projects RecHead(D'), which is silent on visible tokens; they keep the points that were given.
         # CODEPATH: Eq. 5 as published predicts the points of visible tokens too.
         if self.config.loss_3d_target == "cloud":
@@ -1072,11 +1111,9 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         groups = restore_tokens(visible_groups, predicted_groups, mask)
         return (groups + encoded.centers[:, :, None]).flatten(1, 2)
 
-    def _assemble_pixels(
-        self, predicted_patches: Tensor, targets: ReconstructionTargets, encoded: JointMAEModelOutput
-    ) -> Tensor:
+    def _assemble_pixels(self, predicted_patches: Tensor, targets: ReconstructionTargets) -> Tensor:
         """Reconstructed depth map: given pixels of visible patches, predicted pixels of hidden ones."""
-        mask = encoded.token_mask_2d
+        mask = targets.mask_2d
         patches = restore_tokens(gather_points(targets.patches, mask.ids_visible), predicted_patches, mask)
         return unpatchify(patches, self.config.token_patch_size, self.config.image_size)
 

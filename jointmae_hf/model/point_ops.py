@@ -214,7 +214,8 @@ def interpolate_features(queries: Tensor, points: Tensor, features: Tensor, num_
     """
     indices = k_nearest_neighbors(queries, points, min(num_neighbors, points.shape[1]))
     offsets = gather_points(points, indices) - queries[:, :, None]
-    weights = 1 / ((offsets * offsets).sum(dim=-1, keepdim=True) + 1e-8)
+    # In proportion to Point-MAE's `1 / (squared_distance + 1e-8)`; optimizers of ONNX graphs drop so small a term.
+    weights = 1 / (1e8 * (offsets * offsets).sum(dim=-1, keepdim=True) + 1)
     weights = (weights / weights.sum(dim=2, keepdim=True)).to(features.dtype)
     return (gather_points(features, indices) * weights).sum(dim=2)
 

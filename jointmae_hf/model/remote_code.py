@@ -37,6 +37,9 @@ AUTO_MAPS: dict[str, dict[str, str]] = {
 }
 """`auto_map` of a checkpoint for each model class, without `AutoConfig`."""
 
+OWN_CODE = ("configuration_jointmae.", "modeling_jointmae.", "feature_extraction_jointmae.")
+"""How references to our classes begin in an `auto_map`."""
+
 PIPELINES: dict[str, tuple[str, str]] = {
     "JointMAEModel": ("point-cloud-feature-extraction", "JointMAEPointCloudFeatureExtractionPipeline"),
     "JointMAEForPreTraining": ("point-cloud-feature-extraction", "JointMAEPointCloudFeatureExtractionPipeline"),
@@ -81,8 +84,33 @@ def build_custom_pipelines(architecture: str) -> dict[str, dict[str, Any]]:
     return {task: {"impl": f"pipeline_jointmae.{pipeline_class}", "pt": ["AutoModel"]}}
 
 
+def without_own_code(owner: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Drop the `auto_map` of this package from settings that were loaded.
+
+    Only `push_to_hub` saves the code, so the next `save_pretrained` would name files that it does not save.
+
+    Args:
+        owner (`Any`):
+            Configuration or feature extractor that is built; if its class is remote code itself, nothing is dropped.
+        kwargs (`dict[str, Any]`):
+            Settings.
+
+    Returns:
+        `dict[str, Any]`: The other settings, with entries of `auto_map` that name code of others.
+    """
+    if not isinstance(kwargs.get("auto_map"), dict) or type(owner).__module__.startswith("transformers_modules."):
+        return kwargs
+    others = {
+        auto_class: reference
+        for auto_class, reference in kwargs["auto_map"].items()
+        if not str(reference).rpartition("--")[-1].startswith(OWN_CODE)
+    }
+    rest = {name: value for name, value in kwargs.items() if name != "auto_map"}
+    return {**rest, "auto_map": others} if others else rest
+
+
 @contextlib.contextmanager
-def saving_code(auto_classes: dict[type, str]) -> Iterator[None]:
+def saving_code(auto_classes: dict[type, str], owner: Any, auto_map: dict[str, str]) -> Iterator[None]:
     """Make `save_pretrained` of some classes save their code too, as long as the context lasts.
 
     `register_for_auto_class` of transformers is permanent: every checkpoint of a training run would contain the code.
@@ -90,12 +118,21 @@ def saving_code(auto_classes: dict[type, str]) -> Iterator[None]:
     Args:
         auto_classes (`dict[type, str]`):
             Name of the Auto class of each class.
+        owner (`Any`):
+            Configuration or feature extractor that is saved.
+        auto_map (`dict[str, str]`):
+            Its `auto_map` meanwhile.
     """
     previous = {cls: cls._auto_class for cls in auto_classes}  # type: ignore[attr-defined]
+    previous_map = getattr(owner, "auto_map", None)
     try:
         for cls, auto_class in auto_classes.items():
             cls._auto_class = auto_class  # type: ignore[attr-defined]
+        owner.auto_map = auto_map
         yield
     finally:
         for cls, auto_class in previous.items():
             cls._auto_class = auto_class  # type: ignore[attr-defined]
+        del owner.auto_map
+        if previous_map is not None:
+            owner.auto_map = previous_map

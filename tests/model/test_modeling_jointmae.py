@@ -38,12 +38,18 @@ def test_model_hides_tokens_only_when_noise_is_given(encoder, joint_inputs, rand
     assert encoder(**joint_inputs).mask_3d is None
 
 
-def test_model_returns_the_indices_of_its_masks(encoder, joint_inputs, random_arguments):
-    outputs = encoder(**{**joint_inputs, **random_arguments})
-    for mask, token_mask in ((outputs.mask_3d, outputs.token_mask_3d), (outputs.mask_2d, outputs.token_mask_2d)):
-        assert torch.equal(token_mask.is_hidden, mask)
-        assert not mask.gather(1, token_mask.ids_visible).any()
-        assert mask.gather(1, token_mask.ids_hidden).all()
+def test_model_returns_only_tensors(encoder, joint_inputs, random_arguments):
+    outputs = encoder(**{**joint_inputs, **random_arguments}, output_hidden_states=True, output_attentions=True)
+    for value in outputs.values():
+        assert all(type(item) is torch.Tensor for item in (value if type(value) is tuple else (value,)))
+
+
+def test_model_returns_boolean_masks_by_name_but_not_in_a_tuple(encoder, joint_inputs, random_arguments):
+    inputs = {**joint_inputs, **random_arguments}
+    outputs, as_tuple = encoder(**inputs), encoder(**inputs, return_dict=False)
+    assert outputs.mask_3d.dtype == outputs["mask_2d"].dtype == torch.bool
+    named = [value for name, value in outputs.items() if name not in ("mask_3d", "mask_2d")]
+    torch.testing.assert_close(as_tuple, tuple(named))
 
 
 def test_model_centers_are_points_of_the_cloud(encoder, unit_sphere_cloud):

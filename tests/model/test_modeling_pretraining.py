@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
 from jointmae_hf import JointMAEForPreTraining
 from jointmae_hf.model.depth_projection import rotate_views
@@ -162,3 +163,30 @@ def test_positions_of_centers_start_at_the_scale_of_the_features(build_tiny_conf
     grouping = model.jointmae.embeddings_3d.coarse_grouping
     assert grouping.fc4.weight.std().item() == pytest.approx(128**-0.5, rel=0.05)
     assert model.jointmae.layers[0].mlp.fc1.weight.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_pretraining_leaves_out_the_losses_on_request(pretrainer, unit_sphere_cloud, random_arguments):
+    expected = pretrainer(unit_sphere_cloud, **random_arguments)
+    outputs = pretrainer(unit_sphere_cloud, **random_arguments, return_loss=False)
+    assert expected.keys() - outputs.keys() == {"loss", "loss_3d", "loss_2d", "loss_3d_2d"}
+    assert torch.equal(outputs.reconstructed_points, expected.reconstructed_points)
+
+
+def test_pretraining_works_in_a_plain_trainer(pretrainer, make_cloud, tmp_path):
+    dataset = [{"points": cloud} for cloud in make_cloud(6)]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        num_train_epochs=2,
+        per_device_train_batch_size=2,
+        per_device_eval_batch_size=4,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        report_to="none",
+        use_cpu=True,
+    )
+    trainer = Trainer(pretrainer, arguments, train_dataset=dataset, eval_dataset=dataset)
+    trainer.train()
+    evaluations = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert trainer.state.best_metric == min(evaluations)
+    assert trainer.predict(dataset).metrics["test_loss"] > 0
