@@ -7,7 +7,6 @@ import torch
 
 from jointmae_hf.data.synthetic import compositions, grid_primitives
 from jointmae_hf.data.synthetic.compositions import CompositionOptions, compose_shapes
-from jointmae_hf.data.synthetic.grid_primitives import KINDS
 
 
 PLAIN = CompositionOptions((1, 1), False, False, False, False, False)
@@ -17,19 +16,6 @@ SWITCHES = [field.name for field in dataclasses.fields(CompositionOptions) if fi
 @pytest.fixture(scope="module")
 def shapes():
     return compose_shapes(0, torch.arange(40), num_points=256)
-
-
-@pytest.fixture
-def primitives():
-    """Draw primitives of one kind, upright and of full size."""
-
-    def draw(kind, count=24, use_deformations=False, use_height_fields=False):
-        uniform = torch.rand(count, 44, generator=torch.Generator().manual_seed(1))
-        uniform[:, 0] = (KINDS.index(kind) + 0.5) / len(KINDS)
-        parts = grid_primitives.draw_primitives(uniform, torch.ones(count), use_deformations, use_height_fields, False)
-        return dataclasses.replace(parts, matrix=torch.eye(3).expand(count, 3, 3))
-
-    return draw
 
 
 def test_shapes_are_centered_in_the_unit_sphere(shapes):
@@ -61,34 +47,6 @@ def test_every_switch_changes_some_shapes_and_leaves_others(name):
     whole = compose_shapes(0, index, 64)
     changed = (compose_shapes(0, index, 64, CompositionOptions(**{name: False})) != whole).flatten(1).any(dim=1)
     assert 0 < changed.sum() < 64
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_primitive_contains_what_lies_just_within_its_surface(primitives, kind):
-    parts = primitives(kind)
-    if kind == "tube":
-        parts = parts.select(parts.section == 0)
-    vertices = grid_primitives.local_vertices(parts).flatten(2)
-    inner = vertices.mean(dim=2, keepdim=True)
-    if kind in ("torus", "tube"):  # shrink toward the middle of the wall
-        middle = 1 - parts.parameter if kind == "torus" else (1 + parts.parameter) / 2
-        around = torch.nn.functional.normalize(vertices[:, [0, 2]], dim=1) * middle[:, None, None]
-        inner = torch.stack([around[:, 0], 0 * around[:, 0], around[:, 1]], dim=1)
-    row = torch.arange(len(vertices)).repeat_interleave(vertices.shape[2])
-    for scale, is_expected in ((0.8, True), (1.25, False)):
-        moved = (inner + scale * (vertices - inner)).transpose(1, 2).flatten(0, 1)
-        is_inside = grid_primitives.contains_points(parts.select(row), moved)
-        assert (is_inside == is_expected).float().mean() > (0.95 if is_expected else 0.99)
-
-
-@pytest.mark.parametrize("options", [{"use_deformations": True}, {"use_height_fields": True}])
-def test_undeform_inverts_deform(primitives, options):
-    parts = primitives("ellipsoid", count=400, **options)
-    assert parts.is_deformed.sum() > 40
-    points = torch.rand(400, 3, 1, generator=torch.Generator().manual_seed(2)) - 0.5
-    moved = grid_primitives.deform(parts, points)
-    assert ((moved - points).abs().amax(dim=(1, 2)) > 1e-3).sum() > 40
-    torch.testing.assert_close(grid_primitives.undeform(parts, moved[:, :, 0]), points[:, :, 0], rtol=0, atol=0.02)
 
 
 def test_points_are_uniform_by_area():
