@@ -1,6 +1,5 @@
 """Publishing the output folder of a run on the Hub: what is uploaded, the code next to the weights, and the upload."""
 
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,12 @@ from transformers import TrainingArguments
 
 import jointmae_hf.model
 from jointmae_hf.data.uploading import try_again, upload_in_one_commit
-from jointmae_hf.model.remote_code import FEATURE_EXTRACTOR_AUTO_MAP, build_auto_map, build_custom_pipelines
+from jointmae_hf.model.remote_code import (
+    FEATURE_EXTRACTOR_AUTO_MAP,
+    add_to_json,
+    build_auto_map,
+    build_custom_pipelines,
+)
 
 from .model_card import card_from_run
 from .verification import check_contents, read_architecture, verify_loads
@@ -172,18 +176,12 @@ def write_remote_code(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     architecture = read_architecture(folder)
     entries = {"auto_map": build_auto_map(architecture), "custom_pipelines": build_custom_pipelines(architecture)}
-    _add_to_json(folder / "config.json", entries)
+    add_to_json(folder / "config.json", entries)
     processor = folder / "preprocessor_config.json"
     if processor.is_file():
-        _add_to_json(processor, {"auto_map": FEATURE_EXTRACTOR_AUTO_MAP})
+        add_to_json(processor, {"auto_map": FEATURE_EXTRACTOR_AUTO_MAP})
     sources = sorted(Path(jointmae_hf.model.__file__).parent.glob("*.py"))
     return [Path(shutil.copyfile(source, folder / source.name)) for source in sources if source.name != "__init__.py"]
-
-
-def _add_to_json(path: Path, entries: dict[str, Any]) -> None:
-    """Add entries to a JSON file in the format of transformers."""
-    content = json.loads(path.read_text(encoding="utf-8")) | entries
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _was_edited(card: Path, folder: Path) -> bool:

@@ -13,7 +13,6 @@
 # limitations under the License.
 """Pipelines of Joint-MAE, from clouds or files to classes, parts or features."""
 
-import json
 import os
 import shutil
 import sys
@@ -31,7 +30,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from .cloud_files import read_cloud_file
 from .point_ops import k_nearest_neighbors
-from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, build_auto_map
+from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, add_to_json, build_auto_map
 
 
 @dataclass(frozen=True)
@@ -484,12 +483,6 @@ def copy_code(described: type, folder: Path) -> str:
     for file in [source, *map(Path, get_relative_import_files(source))]:
         shutil.copyfile(file, folder / file.name)
     return f"{source.stem}.{described.__name__}"
-
-
-def add_to_json(path: Path, entries: dict[str, Any]) -> None:
-    """Add entries to a JSON file."""
-    content = json.loads(path.read_text(encoding="utf-8")) | entries
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 POINT_CLOUD_PIPELINES = {

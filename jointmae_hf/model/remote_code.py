@@ -14,7 +14,9 @@
 """Remote code: which Auto class loads which of our classes for users without this package."""
 
 import contextlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -136,3 +138,9 @@ def saving_code(auto_classes: dict[type, str], owner: Any, auto_map: dict[str, s
         del owner.auto_map
         if previous_map is not None:
             owner.auto_map = previous_map
+
+
+def add_to_json(path: Path, entries: dict[str, Any]) -> None:
+    """Add entries to a JSON file, in the format of transformers."""
+    content = json.loads(path.read_text(encoding="utf-8")) | entries
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
