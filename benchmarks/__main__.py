@@ -17,6 +17,7 @@ BENCHMARKS = (
     "bm_training_step",
     "bm_classification_latency",
     "bm_data_loading",
+    "bm_primitive_shapes",
     "numerics",
 )
 """Modules in the order in which they run; imported late, as some need more packages than those for a GPU."""

@@ -201,14 +201,14 @@ class _Batch:
         shape = position[self.shape[rows]]
         scaled = torch.baddbmm(self.box_shift[rows], self.to_box[rows], points.index_select(0, shape))
         is_near = scaled.abs().amax(dim=1) < 1  # (rows, num_samples)
-        is_near &= slot.index_select(0, shape) != self.slot[rows, None]
+        is_near &= slot.to(torch.uint8).index_select(0, shape) != self.slot[rows, None].to(torch.uint8)
         num_samples = points.shape[2]
         at = true_indices(is_near)
         pair = at // num_samples
         sample = at - pair * num_samples
         near = scaled.view(-1).take((pair * 3 * num_samples + sample)[:, None] + self._axes * num_samples)
-        row = rows[pair]
-        near = near * self.box_half[row] + self.box_center[row]
+        row = rows.index_select(0, pair)
+        near = near * self.box_half.index_select(0, row) + self.box_center.index_select(0, row)
         found = true_indices(self._contain(row, near))
         is_inside = torch.zeros_like(slot, dtype=torch.bool)
         is_inside.view(-1)[shape[pair[found]] * num_samples + sample[found]] = True
@@ -216,9 +216,10 @@ class _Batch:
 
     def _contain(self, row: Tensor, points: Tensor) -> Tensor:
         """Whether the primitives of some rows contain their points `(len(row), 3)` in local coordinates."""
-        if (moved := true_indices(self.parts.is_deformed[row])).numel():
-            points = points.index_copy(0, moved, undeform(self.parts.select(row[moved]), points[moved]))
-        return contains_points(self.parts.select(row), points)
+        if (moved := true_indices(self.parts.deformations.any().index_select(0, row))).numel():
+            deformations = self.parts.deformations.select(row.index_select(0, moved))
+            points = points.index_copy(0, moved, undeform(deformations, points.index_select(0, moved)))
+        return contains_points(self.parts.outlines.select(row), points)
 
 
 def _cross_norm(first: Tensor, second: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,36 +133,58 @@ def _choose(uniform: Tensor, values: tuple[float, ...]) -> Tensor:
     return table[(uniform * len(values)).long()]
 
 
-@dataclass
-class Primitives:
-    """All primitives of a batch: what they are, how they are deformed, and where they stand.
+def _select(fields: Any, rows: Tensor) -> Any:
+    """Return the rows of all tensors of a dataclass."""
+    return type(fields)(**{name: values.index_select(0, rows) for name, values in vars(fields).items()})
 
-    Every field has a leading dimension `num_parts`; `matrix` and `offset` take local coordinates to those of the shape.
-    """
+
+@dataclass
+class Outlines:
+    """What primitives are before they are deformed; every field has a leading dimension `num_parts`."""
 
     section: Tensor
     profile: Tensor
     parameter: Tensor
     top: Tensor
     exponents: Tensor
+
+    def select(self, rows: Tensor) -> "Outlines":
+        """Return some of the outlines."""
+        return _select(self, rows)
+
+
+@dataclass
+class Deformations:
+    """How primitives are deformed, 0 where they are not; every field has a leading dimension `num_parts`."""
+
     taper: Tensor
     twist: Tensor
     bend: Tensor
     waves: Tensor
+
+    def select(self, rows: Tensor) -> "Deformations":
+        """Return some of the deformations."""
+        return _select(self, rows)
+
+    def any(self) -> Tensor:
+        """Return whether a primitive is deformed at all, `(num_parts,)`."""
+        return (self.taper != 0) | (self.twist != 0) | (self.bend != 0) | (self.waves[:, 0, 4] != 0)
+
+
+@dataclass
+class Primitives:
+    """All primitives of a batch: what they are, how they are deformed, and where they stand.
+
+    Every tensor has a leading dimension `num_parts`; `matrix` and `offset` take local coordinates to those of the shape.
+    """
+
+    outlines: Outlines
+    deformations: Deformations
     is_frame: Tensor
     frame: Tensor
     bar: Tensor
     matrix: Tensor
     offset: Tensor
-
-    def select(self, rows: Tensor) -> "Primitives":
-        """Some of the primitives."""
-        return Primitives(**{name: values[rows] for name, values in vars(self).items()})
-
-    @property
-    def is_deformed(self) -> Tensor:
-        """`torch.BoolTensor`: Whether a primitive leaves the cube [-1, 1]^3."""
-        return (self.taper != 0) | (self.twist != 0) | (self.bend != 0) | (self.waves[:, 0, 4] != 0)
 
 
 def draw_primitives(
@@ -204,9 +227,9 @@ def draw_primitives(
     rotation = torch.where((next(u) < 0.6)[:, None, None], along, _random_rotation(quaternion))
     matrix = (size[:, None] * stretch)[:, :, None] * rotation
     offset = torch.zeros_like(stretch)
-    return Primitives(
-        section, profile, parameter, top, exponents, taper, twist, bend, waves, is_frame, frame, bar, matrix, offset
-    )
+    outlines = Outlines(section, profile, parameter, top, exponents)
+    deformations = Deformations(taper, twist, bend, waves)
+    return Primitives(outlines, deformations, is_frame, frame, bar, matrix, offset)
 
 
 def _random_rotation(uniform: Tensor) -> Tensor:
@@ -224,24 +247,25 @@ def _random_rotation(uniform: Tensor) -> Tensor:
 
 def local_vertices(parts: Primitives) -> Tensor:
     """Vertices of each primitive before it is placed, `(num_parts, 3, NUM_U + 1, NUM_V + 1)`."""
-    tables = grid_tables(parts.section.device)
-    radius = tables.radii[parts.profile]  # (num_parts, 2, NUM_V + 1)
-    height = tables.heights[parts.profile]
-    radius = torch.addcmul(radius[:, 0], radius[:, 1], parts.parameter[:, None])
-    height = torch.addcmul(height[:, 0], height[:, 1], parts.parameter[:, None])
-    section = tables.sections[parts.section]  # (num_parts, NUM_U, 2)
-    if (rows := true_indices((parts.exponents != 1).any(dim=1))).numel():
-        profile_power, section_power = parts.exponents[rows, :, None].unbind(dim=1)
+    outlines = parts.outlines
+    tables = grid_tables(outlines.section.device)
+    radius = tables.radii[outlines.profile]  # (num_parts, 2, NUM_V + 1)
+    height = tables.heights[outlines.profile]
+    radius = torch.addcmul(radius[:, 0], radius[:, 1], outlines.parameter[:, None])
+    height = torch.addcmul(height[:, 0], height[:, 1], outlines.parameter[:, None])
+    section = tables.sections[outlines.section]  # (num_parts, NUM_U, 2)
+    if (rows := true_indices((outlines.exponents != 1).any(dim=1))).numel():
+        profile_power, section_power = outlines.exponents[rows, :, None].unbind(dim=1)
         radius = radius.index_copy(0, rows, _power(radius[rows], profile_power))
         height = height.index_copy(0, rows, _power(height[rows], profile_power))
         section = section.index_copy(0, rows, _power(section[rows], section_power[:, :, None]))
-    radius = radius * (1 + (parts.top - 1)[:, None] * (1 + height) / 2)
+    radius = radius * (1 + (outlines.top - 1)[:, None] * (1 + height) / 2)
     section = torch.cat([section, section[:, :1]], dim=1)  # the grid closes along u
     x = section[:, :, 0, None] * radius[:, None]
     z = section[:, :, 1, None] * radius[:, None]
     y = height[:, None].expand_as(x)
     vertices = torch.stack([x, y, z], dim=1).flatten(2)
-    return deform(parts, vertices).unflatten(2, (NUM_U + 1, NUM_V + 1))
+    return deform(parts.deformations, vertices).unflatten(2, (NUM_U + 1, NUM_V + 1))
 
 
 def _power(values: Tensor, exponent: Tensor) -> Tensor:
@@ -249,24 +273,24 @@ def _power(values: Tensor, exponent: Tensor) -> Tensor:
     return values.sign() * values.abs().where(values.abs() > 1e-6, 0).pow(exponent)
 
 
-def deform(parts: Primitives, points: Tensor) -> Tensor:
+def deform(deformations: Deformations, points: Tensor) -> Tensor:
     """Taper, twist or bend points `(num_parts, 3, num_points)` in local coordinates, then raise waves on them."""
     points = points.clone()
-    if (rows := true_indices(parts.taper != 0)).numel():
+    if (rows := true_indices(deformations.taper != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        scale = 1 + parts.taper[rows, None] * y
+        scale = 1 + deformations.taper[rows, None] * y
         points[rows] = torch.stack([x * scale, y, z * scale], dim=1)
-    if (rows := true_indices(parts.twist != 0)).numel():
+    if (rows := true_indices(deformations.twist != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        sin, cos = (parts.twist[rows, None] * y).sin(), (parts.twist[rows, None] * y).cos()
+        sin, cos = (deformations.twist[rows, None] * y).sin(), (deformations.twist[rows, None] * y).cos()
         points[rows] = torch.stack([x * cos - z * sin, y, x * sin + z * cos], dim=1)
-    if (rows := true_indices(parts.bend != 0)).numel():
+    if (rows := true_indices(deformations.bend != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        curvature = parts.bend[rows, None]
+        curvature = deformations.bend[rows, None]
         reach, angle = x + 1 / curvature, curvature * y
         points[rows] = torch.stack([reach * angle.cos() - 1 / curvature, reach * angle.sin(), z], dim=1)
-    if (rows := true_indices(parts.waves[:, 0, 4] != 0)).numel():
-        points[rows] = points[rows] * (1 + _wave_height(parts.waves[rows], points[rows]))[:, None]
+    if (rows := true_indices(deformations.waves[:, 0, 4] != 0)).numel():
+        points[rows] = points[rows] * (1 + _wave_height(deformations.waves[rows], points[rows]))[:, None]
     return points
 
 
@@ -276,53 +300,53 @@ def _wave_height(waves: Tensor, points: Tensor) -> Tensor:
     return argument.sin().sum(dim=1) * waves[:, 0, 4, None]
 
 
-def undeform(parts: Primitives, points: Tensor) -> Tensor:
+def undeform(deformations: Deformations, points: Tensor) -> Tensor:
     """Invert `deform` for one point of each primitive `(num_parts, 3)`; waves to second order."""
-    if (rows := true_indices(parts.waves[:, 0, 4] != 0)).numel():
-        raised, waves = points[rows, :, None], parts.waves[rows]
+    if (rows := true_indices(deformations.waves[:, 0, 4] != 0)).numel():
+        raised, waves = points[rows, :, None], deformations.waves[rows]
         flat = raised / (1 + _wave_height(waves, raised))[:, None]
         points = points.index_copy(0, rows, points[rows] / (1 + _wave_height(waves, flat)))
-    if (rows := true_indices(parts.bend != 0)).numel():
+    if (rows := true_indices(deformations.bend != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        curvature = parts.bend[rows]
+        curvature = deformations.bend[rows]
         reach = torch.hypot(x + 1 / curvature, y)
         points = points.index_copy(
             0, rows, torch.stack([reach - 1 / curvature, torch.atan2(y, x + 1 / curvature) / curvature, z], dim=1)
         )
-    if (rows := true_indices(parts.twist != 0)).numel():
+    if (rows := true_indices(deformations.twist != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        sin, cos = (parts.twist[rows] * y).sin(), (parts.twist[rows] * y).cos()
+        sin, cos = (deformations.twist[rows] * y).sin(), (deformations.twist[rows] * y).cos()
         points = points.index_copy(0, rows, torch.stack([x * cos + z * sin, y, z * cos - x * sin], dim=1))
-    if (rows := true_indices(parts.taper != 0)).numel():
+    if (rows := true_indices(deformations.taper != 0)).numel():
         x, y, z = points[rows].unbind(dim=1)
-        scale = 1 + parts.taper[rows] * y
+        scale = 1 + deformations.taper[rows] * y
         points = points.index_copy(0, rows, torch.stack([x / scale, y, z / scale], dim=1))
     return points
 
 
-def contains_points(parts: Primitives, points: Tensor) -> Tensor:
+def contains_points(outlines: Outlines, points: Tensor) -> Tensor:
     """Whether each primitive contains its own point `(num_parts, 3)` in local coordinates before deformation."""
     x, y, z = points.unbind(dim=1)
     reach = torch.hypot(x, z)
     square = torch.maximum(x.abs(), z.abs())
-    reach = torch.where(parts.section == _SQUARE, square, reach)
-    if (rows := true_indices((parts.section != 0) & (parts.section != _SQUARE))).numel():
-        num_corners = torch.tensor((1, *_CORNERS, 4), device=x.device)[parts.section[rows]]
+    reach = torch.where(outlines.section == _SQUARE, square, reach)
+    if (rows := true_indices((outlines.section != 0) & (outlines.section != _SQUARE))).numel():
+        num_corners = torch.tensor((1, *_CORNERS, 4), device=x.device)[outlines.section[rows]]
         sector = 2 * math.pi / num_corners
         angle = torch.atan2(z[rows], x[rows])
         turn = (angle - (angle / sector).round() * sector).cos() / (sector / 2).cos()
         reach = reach.index_copy(0, rows, reach[rows] * turn)
     level = y.abs()
-    if (rows := true_indices((parts.exponents != 1).any(dim=1))).numel():
-        profile_power, section_power = (2 / parts.exponents[rows]).unbind(dim=1)
+    if (rows := true_indices((outlines.exponents != 1).any(dim=1))).numel():
+        profile_power, section_power = (2 / outlines.exponents[rows]).unbind(dim=1)
         across = x[rows].abs().pow(section_power) + z[rows].abs().pow(section_power)
         reach = reach.index_copy(0, rows, across.pow(profile_power / section_power / 2))
         level = level.index_copy(0, rows, level[rows].pow(profile_power / 2))
-    end = (level - 1) / parts.parameter.clamp(min=1e-6) + 1
+    end = (level - 1) / outlines.parameter.clamp(min=1e-6) + 1
     is_round = reach.square() + level.square() < 1
-    is_ring = (reach - 1 + parts.parameter).square() + level.square() < parts.parameter.square()
+    is_ring = (reach - 1 + outlines.parameter).square() + level.square() < outlines.parameter.square()
     is_capsule = reach.square() + end.clamp(min=0).square() < 1
-    is_solid = (level < 1) & (reach < 1 + (parts.top - 1) * (1 + y) / 2)
-    is_tube = is_solid & (reach > parts.parameter)
+    is_solid = (level < 1) & (reach < 1 + (outlines.top - 1) * (1 + y) / 2)
+    is_tube = is_solid & (reach > outlines.parameter)
     choices = torch.stack([is_solid, is_round, is_ring, is_capsule, is_tube])
-    return choices.gather(0, parts.profile[None])[0]
+    return choices.gather(0, outlines.profile[None])[0]
