@@ -10,6 +10,7 @@ from benchmarks import (
     bm_classification_latency,
     bm_farthest_point_sampling,
     bm_neighbors,
+    bm_primitive_shapes,
     bm_projection,
     bm_step_parts,
     bm_training_step,
@@ -52,6 +53,15 @@ def test_forms_of_neighbors_agree(form):
     points = make_clouds(2, 64)
     found = getattr(bm_neighbors, form)(points[:, :8], points, 4).sort(dim=-1).values
     assert torch.equal(found, bm_neighbors.k_nearest_neighbors(points[:, :8], points, 4).sort(dim=-1).values)
+
+
+def test_primitive_shapes_are_measured(tmp_path):
+    flags = ["--batch_size=4", "--num_points=32", "--num_shapes=8", "--num_rounds=1"]
+    assert run(bm_primitive_shapes, "primitive_shapes", flags, tmp_path) == [
+        "batches of 4",
+        "batches of 16",
+        "one by one",
+    ]
 
 
 def test_parts_of_a_step_are_measured(tmp_path):

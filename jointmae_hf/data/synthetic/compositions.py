@@ -238,6 +238,7 @@ def _on_bar(start: Tensor, end: Tensor, along: Tensor, around: Tensor, radius: T
     return torch.lerp(start, end, along[:, None]) + radius[:, None] * ray
 
 
+@torch.no_grad()
 def compose_shapes(
     seed: int, index: Tensor, num_points: int = 2048, options: CompositionOptions | None = None
 ) -> Tensor:
