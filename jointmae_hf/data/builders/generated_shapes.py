@@ -1,4 +1,4 @@
-"""What the builders of generated shapes share: sizes of the splits, and shapes table by table."""
+"""Base of the builders of generated shapes: sizes of the splits, and shapes table by table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

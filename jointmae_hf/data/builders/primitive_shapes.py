@@ -58,7 +58,7 @@ class PrimitiveShapesConfig(GeneratedShapesConfig):
 
     @property
     def options(self) -> CompositionOptions:
-        """What the shapes are composed of."""
+        """`CompositionOptions`: Options of the shapes."""
         return CompositionOptions(**{field.name: getattr(self, field.name) for field in fields(CompositionOptions)})
 
 

@@ -1,4 +1,4 @@
-"""Random compositions of primitives: shapes without end, each a function of (seed, index), made in batches on any device.
+"""Random compositions of primitives: unlimited shapes, each a function of (seed, index), in batches on any device.
 
 Chen and Cheng (arXiv 2411.17467) found that shapes composed of primitives at random, without any semantics, teach a
 masked autoencoder for point clouds as much as ShapeNet does. Primitives are deformed, placed on the surface of what is
@@ -30,7 +30,7 @@ from .grid_primitives import (
 
 
 FIRST_INDEX_OF_SPLIT = {"train": 0, "validation": 1 << 40, "test": 1 << 41}
-"""Numbers of the first shape of each split, so far apart that no split reaches another."""
+"""Number of the first shape of each split, so far apart that splits never overlap."""
 
 _SHAPE, _PARTS = 101, 102
 """Streams of `counter_uniform`: numbers of a shape and of its primitives."""
@@ -38,7 +38,7 @@ _SHAPE, _PARTS = 101, 102
 
 @dataclass(frozen=True)
 class CompositionOptions:
-    """What compositions are made of.
+    """Options of random compositions.
 
     Args:
         num_primitives (`tuple[int, int]`, *optional*, defaults to `(1, 9)`):
@@ -82,14 +82,14 @@ class CompositionOptions:
 
 @cache
 def _sample_grid(num_samples: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random order of the samples of a shape and places in a triangle, `(num_samples,)` and `(2, num_samples)`."""
+    """Return a random order of samples `(num_samples,)` and random places in a triangle `(2, num_samples)`."""
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(num_samples, generator=generator)
     return order.to(device), torch.rand(2, num_samples, generator=generator).to(device)
 
 
 class _Batch:
-    """Shapes of a batch while they are made; `slot` numbers the primitives of a shape, the last one is cut away."""
+    """A batch of shapes under construction; `slot` numbers the primitives of a shape, the last one is cut away."""
 
     def __init__(self, seed: int, index: Tensor, options: CompositionOptions) -> None:
         fewest, most = options.num_primitives
@@ -118,7 +118,7 @@ class _Batch:
         self._axes = torch.arange(3, device=index.device)
 
     def _box(self, local: Tensor) -> None:
-        """Note the bounding box of each primitive and the way from the shape to coordinates in which it is [-1, 1]^3."""
+        """Compute the bounding box of each primitive and the map from the shape to coordinates where it is [-1, 1]^3."""
         least, most = local.aminmax(dim=2)
         self.box_center, self.box_half = (least + most) / 2, (most - least) / 2 + 1e-6
         inverse = torch.linalg.inv(self.parts.matrix).transpose(1, 2) / self.box_half[:, :, None]
@@ -126,7 +126,7 @@ class _Batch:
         self.to_box, self.box_shift = inverse, -shift[:, :, None]
 
     def _place(self, own: Tensor, count: Tensor, local: Tensor) -> None:
-        """Put each primitive on the surface of an earlier one of its shape."""
+        """Place each primitive on the surface of an earlier one of its shape."""
         most = self.num_slots - 1
         choices = torch.where(self.slot == most, count[self.shape], self.slot)
         parent = (own[:, 1] * choices).long()
@@ -142,7 +142,7 @@ class _Batch:
         self.parts.offset = offset
 
     def _areas(self) -> Tensor:
-        """Area of each triangle, or surface of each bar of a frame, `(num_parts, elements)`."""
+        """Return the area of each triangle, or the surface of each bar of a frame, `(num_parts, elements)`."""
         v = self.vertices.movedim(3, 0)  # (3, num_parts, NUM_U + 1, NUM_V + 1)
         diagonal = v[:, :, 1:, 1:] - v[:, :, :-1, :-1]
         first, second = v[:, :, 1:, :-1] - v[:, :, :-1, :-1], v[:, :, :-1, 1:] - v[:, :, :-1, :-1]
@@ -158,7 +158,7 @@ class _Batch:
         return area
 
     def sample(self, area: Tensor, shapes: Tensor, num_samples: int) -> tuple[Tensor, Tensor]:
-        """Points `(len(shapes), 3, num_samples)` uniform by area, in random order, and the slot of each."""
+        """Return points `(len(shapes), 3, num_samples)` uniform by area, in random order, and the slot of each."""
         order, places = _sample_grid(num_samples, area.device)
         element = self._sample_elements(area[shapes], shapes, num_samples).index_select(1, order)
         slot = (element.float() * (1 / NUM_ELEMENTS)).long()  # exact: a shape has far fewer than 2 ** 24 elements
@@ -180,7 +180,7 @@ class _Batch:
         return points.transpose(1, 2).contiguous(), slot
 
     def _sample_elements(self, area: Tensor, shapes: Tensor, num_samples: int) -> Tensor:
-        """Element of each sample `(len(shapes), num_samples)`: as many as its share of the area, rounded at random."""
+        """Return the element of each sample `(len(shapes), num_samples)`, in proportion to area, rounded at random."""
         total = area.flatten(1).double().cumsum(dim=1)
         steps = total * (num_samples / total[:, -1:]) + self.uniform[shapes, 4, None]
         last = steps.floor().long().clamp(max=num_samples)
@@ -192,7 +192,7 @@ class _Batch:
         )
 
     def is_outside(self, points: Tensor, slot: Tensor, shapes: Tensor) -> Tensor:
-        """Whether points `(len(shapes), 3, num_samples)` are on the surface of the whole; those of a cut are within it."""
+        """Return whether points `(len(shapes), 3, num_samples)` lie on the outer surface or on the wall of a cut."""
         position = torch.full((len(self.row),), -1, device=points.device)
         position[shapes] = torch.arange(len(shapes), device=points.device)
         is_single = (self.row >= 0).sum(dim=1) == 1
@@ -215,7 +215,7 @@ class _Batch:
         return is_inside == (slot == self.num_slots - 1)
 
     def _contain(self, row: Tensor, points: Tensor) -> Tensor:
-        """Whether the primitives of some rows contain their points `(len(row), 3)` in local coordinates."""
+        """Return whether the primitives of some rows contain their points `(len(row), 3)` in local coordinates."""
         if (moved := true_indices(self.parts.deformations.any().index_select(0, row))).numel():
             deformations = self.parts.deformations.select(row.index_select(0, moved))
             points = points.index_copy(0, moved, undeform(deformations, points.index_select(0, moved)))
@@ -223,13 +223,13 @@ class _Batch:
 
 
 def _cross_norm(first: Tensor, second: Tensor) -> Tensor:
-    """Length of the cross product of vectors `(3, ...)`."""
+    """Return the length of the cross product of vectors `(3, ...)`."""
     (a, b, c), (x, y, z) = first, second
     return ((b * z - c * y).square() + (c * x - a * z).square() + (a * y - b * x).square()).sqrt()
 
 
 def _on_bar(start: Tensor, end: Tensor, along: Tensor, around: Tensor, radius: Tensor) -> Tensor:
-    """Points on round bars from `start` to `end` `(num_points, 3)`."""
+    """Return points on round bars from `start` to `end` `(num_points, 3)`."""
     axis = torch.nn.functional.normalize(end - start, dim=1)
     helper = torch.eye(3, device=axis.device)[axis.abs().argmin(dim=1)]
     side = torch.nn.functional.normalize(torch.linalg.cross(axis, helper), dim=1)
@@ -286,7 +286,7 @@ def compose_shapes(
 
 
 def _fill(points: Tensor, batch: _Batch, area: Tensor, shapes: Tensor, num_samples: int) -> Tensor:
-    """Write the points of some shapes `(num_shapes, 3, num_points)`; returns for which of them there were enough."""
+    """Write the points of some shapes `(num_shapes, 3, num_points)`; return which of them had enough samples."""
     num_points = points.shape[2]
     samples, slot = batch.sample(area, shapes, num_samples)
     is_kept = batch.is_outside(samples, slot, shapes)
@@ -307,7 +307,7 @@ def _fill(points: Tensor, batch: _Batch, area: Tensor, shapes: Tensor, num_sampl
 
 
 def _fold(batch: _Batch, samples: Tensor, is_kept: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Keep half a shape that is mirrored, a sector of one that is turned; also the number of copies and the kind."""
+    """Keep half of a mirrored shape and a sector of a rotated one; return the number of copies and the kind too."""
     draw, place = batch.uniform[shapes, 5], batch.uniform[shapes, 6]
     is_mirrored = (draw < 0.3) & batch.options.use_symmetry
     is_turned = (draw >= 0.3) & (draw < 0.42) & batch.options.use_symmetry
@@ -327,7 +327,7 @@ def _fold(batch: _Batch, samples: Tensor, is_kept: Tensor, shapes: Tensor) -> tu
 
 
 def _repeat(points: Tensor, copy: Tensor, copies: Tensor, is_turned: Tensor) -> Tensor:
-    """Move each point to its copy: mirrored at x = 0, or turned about y."""
+    """Move each point to its copy: mirrored at x = 0, or rotated about y."""
     x, y, z = points.unbind(dim=1)
     angle = torch.where(is_turned[:, None], 2 * math.pi * copy / copies[:, None], 0)
     sin, cos = angle.sin(), angle.cos()

@@ -22,7 +22,7 @@ NUM_ELEMENTS = max(2 * NUM_U * NUM_V, NUM_U * (2 * NUM_V + 1))
 """Triangles of a primitive, or edges of its grid where it is a frame, whichever are more."""
 
 NUMBERS_OF_PRIMITIVE = 44
-"""Uniform numbers that `draw_primitives` takes for each primitive, or more than it takes."""
+"""Upper bound of the uniform numbers that `draw_primitives` uses for each primitive."""
 
 KINDS = ("box", "ellipsoid", "cylinder", "cone", "torus", "capsule", "prism", "superquadric", "tube")
 _NUM_WAVES = 3
@@ -35,7 +35,7 @@ _STRETCHES = (1.0, 1.0, 0.5, 0.25, 0.08)
 
 
 def _sections() -> Tensor:
-    """Corners of a circle and of regular polygons around the axis `(sections, NUM_U, 2)`; every corner is hit."""
+    """Return the corners of a circle and of regular polygons around the axis `(sections, NUM_U, 2)`; every corner is hit."""
     angles = torch.arange(NUM_U) * (2 * math.pi / NUM_U)
     rows = [torch.stack([angles.cos(), angles.sin()], dim=1)]
     for num_corners in (*_CORNERS, 4):
@@ -51,7 +51,7 @@ def _sections() -> Tensor:
 
 
 def _profiles() -> tuple[Tensor, Tensor]:
-    """Radius and height along a profile as `constant + parameter * slope`, each `(profiles, 2, NUM_V + 1)`."""
+    """Return radius and height along a profile as `constant + parameter * slope`, each `(profiles, 2, NUM_V + 1)`."""
     half = torch.linspace(-math.pi / 2, math.pi / 2, NUM_V + 1)
     full = torch.linspace(-math.pi, math.pi, NUM_V + 1)
     zero, one = torch.zeros(NUM_V + 1), torch.ones(NUM_V + 1)
@@ -67,7 +67,7 @@ def _profiles() -> tuple[Tensor, Tensor]:
 
 
 def _elements() -> tuple[Tensor, Tensor]:
-    """Vertices of each triangle `(elements, 3)` and of each edge `(elements, 2)` of the grid `(NUM_U + 1, NUM_V + 1)`."""
+    """Return the vertices of each triangle `(elements, 3)` and of each edge `(elements, 2)` of the grid `(NUM_U + 1, NUM_V + 1)`."""
     grid = torch.arange((NUM_U + 1) * (NUM_V + 1)).reshape(NUM_U + 1, NUM_V + 1)
     a, b = grid[:-1, :-1].flatten(), grid[1:, :-1].flatten()
     c, d = grid[1:, 1:].flatten(), grid[:-1, 1:].flatten()
@@ -79,7 +79,7 @@ def _elements() -> tuple[Tensor, Tensor]:
 
 
 def _frames() -> Tensor:
-    """Which edges of the grid are bars of a frame, for each density `(densities, edges)`."""
+    """Return which edges of the grid are bars of a frame, for each density `(densities, edges)`."""
     rows = []
     for step_u, step_v in ((6, 5), (4, 5), (3, 2), (2, 2)):
         rings = (torch.arange(NUM_V + 1) % step_v == 0).repeat(NUM_U)
@@ -89,7 +89,7 @@ def _frames() -> Tensor:
 
 
 def _axis_rotations() -> Tensor:
-    """Rotate a cube onto itself in its 24 ways `(24, 3, 3)`."""
+    """Return the 24 rotations of a cube onto itself `(24, 3, 3)`."""
     rows = []
     for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (2, 1, 0), (1, 0, 2)):
         for signs in range(8):
@@ -115,20 +115,20 @@ class _Tables:
 
 @cache
 def grid_tables(device: torch.device) -> _Tables:
-    """Make the tables once for each device."""
+    """Return the tables, made once for each device."""
     tables = (_sections(), *_profiles(), *_elements(), _frames(), _axis_rotations())
     return _Tables(*(table.to(device) for table in tables))
 
 
 def true_indices(mask: Tensor) -> Tensor:
-    """Flat indices where a mask is true; on a CPU numpy finds them five times as fast as torch."""
+    """Return the flat indices where a mask is true; on a CPU numpy finds them five times as fast as torch."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.flatten().nonzero()[:, 0]
 
 
 def _choose(uniform: Tensor, values: tuple[float, ...]) -> Tensor:
-    """One of some values for each uniform number."""
+    """Choose one of some values for each uniform number."""
     table = torch.tensor(values, device=uniform.device)
     return table[(uniform * len(values)).long()]
 
@@ -140,7 +140,7 @@ def _select(fields: Any, rows: Tensor) -> Any:
 
 @dataclass
 class Outlines:
-    """What primitives are before they are deformed; every field has a leading dimension `num_parts`."""
+    """Shapes of primitives before they are deformed; every field has a leading dimension `num_parts`."""
 
     section: Tensor
     profile: Tensor
@@ -155,7 +155,7 @@ class Outlines:
 
 @dataclass
 class Deformations:
-    """How primitives are deformed, 0 where they are not; every field has a leading dimension `num_parts`."""
+    """Deformations of primitives, 0 where there is none; every field has a leading dimension `num_parts`."""
 
     taper: Tensor
     twist: Tensor
@@ -233,7 +233,7 @@ def draw_primitives(
 
 
 def _random_rotation(uniform: Tensor) -> Tensor:
-    """Rotation matrices from three uniform numbers each, every rotation equally likely (Shoemake, 1992)."""
+    """Return rotation matrices from three uniform numbers each, every rotation equally likely (Shoemake, 1992)."""
     first, second = (1 - uniform[:, 0]).sqrt(), uniform[:, 0].sqrt()
     a, b = (2 * math.pi * uniform[:, 1:]).unbind(dim=1)
     x, y, z, w = first * a.sin(), first * a.cos(), second * b.sin(), second * b.cos()
@@ -246,7 +246,7 @@ def _random_rotation(uniform: Tensor) -> Tensor:
 
 
 def local_vertices(parts: Primitives) -> Tensor:
-    """Vertices of each primitive before it is placed, `(num_parts, 3, NUM_U + 1, NUM_V + 1)`."""
+    """Return the vertices of each primitive before it is placed, `(num_parts, 3, NUM_U + 1, NUM_V + 1)`."""
     outlines = parts.outlines
     tables = grid_tables(outlines.section.device)
     radius = tables.radii[outlines.profile]  # (num_parts, 2, NUM_V + 1)
@@ -269,7 +269,7 @@ def local_vertices(parts: Primitives) -> Tensor:
 
 
 def _power(values: Tensor, exponent: Tensor) -> Tensor:
-    """Signed power; what is zero but for rounding stays zero."""
+    """Return the signed power; values that are zero up to rounding stay zero."""
     return values.sign() * values.abs().where(values.abs() > 1e-6, 0).pow(exponent)
 
 
@@ -295,7 +295,7 @@ def deform(deformations: Deformations, points: Tensor) -> Tensor:
 
 
 def _wave_height(waves: Tensor, points: Tensor) -> Tensor:
-    """Sum of a few waves, `(num_parts, num_points)`."""
+    """Return the sum of a few waves, `(num_parts, num_points)`."""
     argument = torch.einsum("nwc,ncp->nwp", waves[:, :, :3], points) + waves[:, :, 3, None]
     return argument.sin().sum(dim=1) * waves[:, 0, 4, None]
 
@@ -325,7 +325,7 @@ def undeform(deformations: Deformations, points: Tensor) -> Tensor:
 
 
 def contains_points(outlines: Outlines, points: Tensor) -> Tensor:
-    """Whether each primitive contains its own point `(num_parts, 3)` in local coordinates before deformation."""
+    """Return whether each primitive contains its own point `(num_parts, 3)` in local coordinates before deformation."""
     x, y, z = points.unbind(dim=1)
     reach = torch.hypot(x, z)
     square = torch.maximum(x.abs(), z.abs())
