@@ -1,10 +1,12 @@
 """Atomic checkpoints: a folder counts only if its manifest, written last, matches every byte of every file."""
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +23,17 @@ logger = logging.getLogger(__name__)
 MANIFEST_NAME = "manifest.json"
 """Name of the file that makes a checkpoint count."""
 
-PROVENANCE_FIELDS = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
-"""Fields of `config.json` about where and how it was saved, not about the model."""
+CONFIG_NAMES = ("config.json", "adapter_config.json")
+"""Files that describe a model, of transformers and of PEFT; a checkpoint has one of them."""
 
-TRAINING_FIELDS = {"problem_type", "use_cache"}
-"""Fields of `config.json` that training sets by itself."""
+PROVENANCE_FIELDS = {
+    *("_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"),
+    *("auto_mapping", "base_model_name_or_path", "peft_version", "revision"),
+}
+"""Fields of a configuration about where and how it was saved, not about the model."""
+
+TRAINING_FIELDS = {"inference_mode", "problem_type", "use_cache"}
+"""Fields of a configuration that training sets by itself."""
 
 
 class CheckpointError(RuntimeError):
@@ -40,7 +48,7 @@ def write_manifest(folder: Path, versions: Mapping[str, str | None] | None = Non
 
     Args:
         folder (`pathlib.Path`):
-            The checkpoint, with `trainer_state.json` and `config.json`.
+            The checkpoint, with `trainer_state.json` and `config.json`, or `adapter_config.json` of PEFT.
         versions (`Mapping[str, str | None]`, *optional*):
             Installed versions to record; a resumed run warns about differences.
     """
@@ -50,7 +58,7 @@ def write_manifest(folder: Path, versions: Mapping[str, str | None] | None = Non
         files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": _file_digest(path)}
     content = {
         "step": _read_json(folder / "trainer_state.json")["global_step"],
-        "config": _digest(_model_fields(_read_json(folder / "config.json"))),
+        "config": _digest(_saved_fields(folder)),
         "versions": dict(versions or {}),
         "files": files,
     }
@@ -106,9 +114,9 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def check_checkpoint_config(folder: Path, config: PreTrainedConfig) -> None:
-    """Refuse a checkpoint of another model: weights that do not fit would be skipped silently."""
-    saved, own = _model_fields(_read_json(folder / "config.json")), _model_fields(json.loads(config.to_json_string()))
+def check_checkpoint_config(folder: Path, config: Any) -> None:
+    """Refuse a checkpoint of another model, whose weights would be skipped silently; `config` is of transformers or PEFT."""
+    saved, own = _saved_fields(folder), _own_fields(config)
     differing = sorted(name for name in {*saved, *own} if saved.get(name) != own.get(name))
     if differing:
         raise CheckpointError(
@@ -199,14 +207,18 @@ def report_failed_write(folder: Path) -> Iterator[None]:
     """Name the file of a checkpoint that could not be written, and remove the checkpoint to make room."""
     try:
         yield
+    except CheckpointError:
+        raise
     except (OSError, RuntimeError, SafetensorError) as error:
         free = shutil.disk_usage(folder.parent).free
         name = _failed_file(folder, error)
         remove_checkpoint(folder)
         reason = str(error).partition("\n")[0]
+        is_full = not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = " Free some space, then resume." if is_full else ""
         raise CheckpointError(
             f"{folder.name} could not be saved: {name} could not be written ({reason}); the disk has {free:,} bytes "
-            "left. Older checkpoints are intact. Free some space, then resume."
+            f"left. Older checkpoints are intact.{advice}"
         ) from error
 
 
@@ -254,6 +266,23 @@ def _file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _saved_fields(folder: Path) -> dict[str, Any]:
+    """Return the fields of a checkpoint's configuration that define its model."""
+    paths = [folder / name for name in CONFIG_NAMES if (folder / name).is_file()]
+    if not paths:
+        raise CheckpointError(f"{folder} must hold {' or '.join(CONFIG_NAMES)}, got neither.")
+    return _model_fields(_read_json(paths[0]))
+
+
+def _own_fields(config: Any) -> dict[str, Any]:
+    """Return the fields of a configuration that define its model, as they are saved."""
+    if isinstance(config, PreTrainedConfig):
+        return _model_fields(json.loads(config.to_json_string()))
+    with tempfile.TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        return _saved_fields(Path(folder))
 
 
 def _model_fields(config: Mapping[str, Any]) -> dict[str, Any]:

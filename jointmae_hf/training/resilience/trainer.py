@@ -201,7 +201,9 @@ class ResilientTrainer(Trainer):
         if checkpoint is None:
             logger.warning("%s holds no checkpoint: the run starts at its first step.", output_dir)
             return None
-        check_checkpoint_config(checkpoint, self.unwrapped_model.config)
+        model = self.unwrapped_model
+        is_adapter = hasattr(model, "peft_config")  # PEFT saves its adapter alone
+        check_checkpoint_config(checkpoint, model.peft_config[model.active_adapter] if is_adapter else model.config)
         check_checkpoint_is_resumable(checkpoint, self.versions)
         return checkpoint
 
