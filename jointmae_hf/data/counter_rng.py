@@ -23,6 +23,8 @@ class RandomStream(IntEnum):
     ROTATE = 5
     JITTER = 6
     SUBSAMPLE = 7
+    COMPOSITION = 101
+    PRIMITIVES = 102
 
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15

@@ -31,7 +31,7 @@ def reference_uniform(seed, epoch, index, stream, count):
 def test_streams_keep_their_numbers():
     assert [(stream.name, stream.value) for stream in RandomStream] == [
         ("MASK_3D", 0), ("MASK_2D", 1), ("VIEW", 2), ("SCALE", 3), ("TRANSLATE", 4), ("ROTATE", 5), ("JITTER", 6),
-        ("SUBSAMPLE", 7),
+        ("SUBSAMPLE", 7), ("COMPOSITION", 101), ("PRIMITIVES", 102),
     ]  # fmt: skip
 
 

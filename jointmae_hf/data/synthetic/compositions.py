@@ -13,7 +13,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from jointmae_hf.data.counter_rng import counter_uniform
+from jointmae_hf.data.counter_rng import RandomStream, counter_uniform
 
 from .grid_primitives import (
     NUM_ELEMENTS,
@@ -31,9 +31,6 @@ from .grid_primitives import (
 
 FIRST_INDEX_OF_SPLIT = {"train": 0, "validation": 1 << 40, "test": 1 << 41}
 """Number of the first shape of each split, so far apart that splits never overlap."""
-
-_SHAPE, _PARTS = 101, 102
-"""Streams of `counter_uniform`: numbers of a shape and of its primitives."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +91,12 @@ class _Batch:
     def __init__(self, seed: int, index: Tensor, options: CompositionOptions) -> None:
         fewest, most = options.num_primitives
         self.options, self.num_slots = options, most + 1
-        self.uniform = counter_uniform(seed, 0, index, _SHAPE, (8,))
+        self.uniform = counter_uniform(seed, 0, index, RandomStream.COMPOSITION, (8,))
         count = fewest + (self.uniform[:, 0] * (most - fewest + 1)).long()
         self.has_cut = (self.uniform[:, 1] < 0.3) & options.use_cuts
         slots = torch.arange(self.num_slots, device=index.device)
         is_used = torch.where(slots == most, self.has_cut[:, None], slots < count[:, None])
-        numbers = counter_uniform(seed, 0, index, _PARTS, (self.num_slots, 4 + NUMBERS_OF_PRIMITIVE))
+        numbers = counter_uniform(seed, 0, index, RandomStream.PRIMITIVES, (self.num_slots, 4 + NUMBERS_OF_PRIMITIVE))
         self.shape, self.slot = is_used.nonzero().unbind(dim=1)
         self.row = torch.full(is_used.shape, -1, device=index.device)
         self.row[self.shape, self.slot] = torch.arange(len(self.shape), device=index.device)

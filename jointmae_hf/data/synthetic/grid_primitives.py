@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
@@ -133,14 +133,17 @@ def _choose(uniform: Tensor, values: tuple[float, ...]) -> Tensor:
     return table[(uniform * len(values)).long()]
 
 
-def _select(fields: Any, rows: Tensor) -> Any:
-    """Return the rows of all tensors of a dataclass."""
-    return type(fields)(**{name: values.index_select(0, rows) for name, values in vars(fields).items()})
+class _Rows:
+    """A dataclass of tensors with a leading dimension `num_parts`."""
+
+    def select(self, rows: Tensor) -> Self:
+        """Return some of the rows."""
+        return type(self)(**{name: values.index_select(0, rows) for name, values in vars(self).items()})
 
 
 @dataclass
-class Outlines:
-    """Shapes of primitives before they are deformed; every field has a leading dimension `num_parts`."""
+class Outlines(_Rows):
+    """Shapes of primitives before they are deformed."""
 
     section: Tensor
     profile: Tensor
@@ -148,23 +151,15 @@ class Outlines:
     top: Tensor
     exponents: Tensor
 
-    def select(self, rows: Tensor) -> "Outlines":
-        """Return some of the outlines."""
-        return _select(self, rows)
-
 
 @dataclass
-class Deformations:
-    """Deformations of primitives, 0 where there is none; every field has a leading dimension `num_parts`."""
+class Deformations(_Rows):
+    """Deformations of primitives, 0 where there is none."""
 
     taper: Tensor
     twist: Tensor
     bend: Tensor
     waves: Tensor
-
-    def select(self, rows: Tensor) -> "Deformations":
-        """Return some of the deformations."""
-        return _select(self, rows)
 
     def any(self) -> Tensor:
         """Return whether a primitive is deformed at all, `(num_parts,)`."""

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from jointmae_hf.data.counter_rng import RandomStream, counter_uniform
 from jointmae_hf.data.synthetic import compositions, grid_primitives
 from jointmae_hf.data.synthetic.compositions import CompositionOptions, compose_shapes
 
@@ -93,7 +94,7 @@ def test_a_cut_leaves_the_wall_of_the_hole():
 
 def test_mirrored_shapes_are_symmetric():
     shapes = compose_shapes(0, torch.arange(200), 1024, CompositionOptions(use_cuts=False))
-    uniform = compositions.counter_uniform(0, 0, torch.arange(200), compositions._SHAPE, (8,))[:, 5]
+    uniform = counter_uniform(0, 0, torch.arange(200), RandomStream.COMPOSITION, (8,))[:, 5]
     shapes = shapes[uniform < 0.3]
     middle = (shapes[:, :, 0].amin(dim=1) + shapes[:, :, 0].amax(dim=1)) / 2
     mirrored = shapes * torch.tensor([-1.0, 1, 1]) + torch.stack([2 * middle, 0 * middle, 0 * middle], dim=1)[:, None]
