@@ -11,7 +11,8 @@ set -euo pipefail
 
 export NUM_MACHINES=$SLURM_NNODES
 export NUM_PROCESSES=$((SLURM_NNODES * ${SLURM_GPUS_ON_NODE:?submit with --gpus-per-node}))
-MAIN_PROCESS_IP=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# sed reads every name: `head` would leave early, and `pipefail` would then end the job now and then.
+MAIN_PROCESS_IP=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 MAIN_PROCESS_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MAIN_PROCESS_IP MAIN_PROCESS_PORT
 

@@ -132,7 +132,7 @@ def test_steps_sharded_by_fsdp2_equal_one_process(config_folder, tmp_path):
 def test_slurm_script_starts_one_launcher_for_each_machine(tmp_path):
     """With stand-ins for SLURM's commands, the launchers get the ranks, the address and the flags."""
     programs = {
-        "scontrol": "printf 'node7\\nnode8\\n'",
+        "scontrol": "echo node7; sleep 0.2; echo node8",  # a reader that leaves after one line would end the job
         "srun": 'for SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@"; done',
         "accelerate": 'printf "%s|" "$@"; echo',
     }
