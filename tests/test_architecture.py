@@ -16,7 +16,17 @@ import jointmae_hf
 
 
 PACKAGE = Path(jointmae_hf.__file__).parent
-FLOORS = {"": 0, "model": 0, "data": 1, "evaluation": 2, "visualization": 2, "training": 3, "hub": 3, "export": 3}
+FLOORS = {
+    "": 0,
+    "model": 0,
+    "data": 1,
+    "evaluation": 2,
+    "visualization": 2,
+    "training": 3,
+    "hub": 3,
+    "export": 3,
+    "cli": 4,
+}
 """Floor of each folder of the package; the package's own files hold public names of `model` alone."""
 
 BESIDE = {"examples", "tests", "benchmarks"}

@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from jointmae_hf.evaluation import Result, write_results
-from jointmae_hf.evaluation.__main__ import main
+from jointmae_hf.evaluation import Result
 from jointmae_hf.evaluation.paper_numbers import PAPER_NUMBERS
 from jointmae_hf.evaluation.tables import PAPER_COLUMNS, merge_seeds, paper_value, render_results
 
@@ -66,10 +65,3 @@ def test_render_results_compares_nothing_that_was_measured_differently():
 def test_render_results_compares_only_the_same_data():
     other = replace(JOINT, pre_training="3D only on synthetic_shapes")
     assert "improvement" not in render_results([other, JOINT])
-
-
-def test_command_prints_the_table_of_several_files(tmp_path, capsys):
-    for name, result in (("a", SCRATCH), ("b", JOINT)):
-        write_results(tmp_path / name, [result, replace(result, name="loss", unit="squared units")], {})
-    main([str(tmp_path / "a"), str(tmp_path / "b"), "--table", "1", "--name", "linear_svm"])
-    assert capsys.readouterr().out == render_results([SCRATCH, JOINT], 1)
