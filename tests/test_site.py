@@ -15,6 +15,7 @@ from test_api_pages import PAGES, listed_names
 
 pytest.importorskip("zensical", reason='needs pip install -e ".[docs]"')
 pytest.importorskip("latex2mathml", reason='needs pip install -e ".[docs]"')
+markdown_extension = pytest.importorskip("website.markdown_extension")
 
 ROOT = Path(__file__).parents[1]
 LOADS = {("link", "href"), ("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("use", "href")}
@@ -71,6 +72,15 @@ def test_every_public_name_is_rendered(site):
     assert names - anchors == set()
 
 
+@pytest.mark.parametrize(
+    "left_over",
+    [r"<p>\s*(?:Args|Attributes|Returns|Yields|Raises|Examples?):", r"\[<code>[\w.~]+</code>\]", r"<p>:::"],
+)
+def test_docstrings_are_read_to_the_end(copy, site, left_over):
+    for page in (copy / "build" / "site" / "api").rglob("*.html"):
+        assert not re.findall(left_over, page.read_text(encoding="utf-8")), page.parent.name
+
+
 def test_nothing_is_loaded_from_elsewhere(site, copy):
     loaded = set().union(*(page.loaded for page in site.values()))
     assert loaded
@@ -115,6 +125,11 @@ def test_links_to_the_repository_lead_to_files_of_it(site):
 
 def test_equations_are_mathml(site):
     assert "math" in site["method/index.html"].tags
+
+
+def test_signs_of_html_in_an_equation_are_signs():
+    math = markdown_extension.to_mathml(r"\(a &lt; b \)", "inline")
+    assert "".join(math.itertext()) == "a<b"
 
 
 @pytest.mark.parametrize(

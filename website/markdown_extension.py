@@ -3,6 +3,7 @@
 import posixpath
 import re
 from functools import cache
+from html import unescape
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, fromstring
 
@@ -15,7 +16,7 @@ from zensical.extensions.context import ContextPreprocessor
 
 ROOT = Path(__file__).parents[1]
 NAME_ON_PAGE = re.compile(r"^::: ([\w.]+)(?:\n +options:\n +members: \[([^\]]*)\])?", flags=re.MULTILINE)
-HTML_FORMULA = re.compile(r"\\[(\[](.*)\\[)\]]", flags=re.DOTALL)  # as `pymdownx.arithmatex` writes them
+FORMULA = re.compile(r"\\[(\[](.*)\\[)\]]", flags=re.DOTALL)  # as `pymdownx.arithmatex` writes them
 
 
 @cache
@@ -62,6 +63,12 @@ class RepositoryLinkProcessor(Treeprocessor):
                 link.set("href", f"{context.config['repo_url']}/{kind}/main/{path}{separator}{anchor}")
 
 
+def to_mathml(formula: str, display: str) -> Element:
+    """Return the MathML of a formula, which is TeX in brackets, escaped as HTML."""
+    tex = FORMULA.fullmatch(unescape(formula).strip())[1]
+    return fromstring(convert(tex, display=display, xmlns=""))
+
+
 class EquationProcessor(Treeprocessor):
     """Turn the TeX that `pymdownx.arithmatex` has found into MathML, which browsers set without a script."""
 
@@ -69,10 +76,8 @@ class EquationProcessor(Treeprocessor):
         """Replace equations in place."""
         for element in root.iter():
             if element.get("class") == "arithmatex":
-                tex = HTML_FORMULA.fullmatch(element.text.strip())[1]
-                display = "block" if element.tag == "div" else "inline"
-                math = fromstring(convert(tex, display=display, xmlns=""))
-                element.text, element[:] = None, [math]
+                is_block = element.tag == "div"
+                element.text, element[:] = None, [to_mathml(element.text, "block" if is_block else "inline")]
 
 
 class SiteExtension(Extension):
