@@ -5,12 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from test_api_pages import PAGES, listed_names
+
+import jointmae_hf
 
 
 pytest.importorskip("zensical", reason='needs pip install -e ".[docs]"')
@@ -40,11 +43,36 @@ class Page(HTMLParser):
                 (self.loaded if is_loaded else self.links).add(attributes[name])
 
 
+def nav_pages(entries):
+    """Paths of the pages in the navigation."""
+    for entry in entries:
+        for target in entry.values():
+            yield from [target] if isinstance(target, str) else nav_pages(target)
+
+
 def build(folder):
     """Build the site of a folder that holds `zensical.toml`."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+
+
+def test_every_page_is_in_the_navigation_once():
+    config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    pages -= {page for page in pages if page.startswith("results/")}  # tables that pages link to
+    assert sorted(nav_pages(config["nav"])) == sorted(pages)
+
+
+def test_addresses_are_those_of_one_repository():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert config["repo_url"] == project["urls"]["Repository"]
+    assert config["site_url"] == project["urls"]["Documentation"]
+    assert f'repository-code: "{config["repo_url"]}"' in citation
+    assert f'url: "{config["site_url"]}"' in citation
+    assert f"version: {jointmae_hf.__version__}\n" in citation
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +142,8 @@ def test_links_within_the_site_lead_somewhere(site, copy, kind):
 
 
 def test_links_to_the_repository_lead_to_files_of_it(site):
-    base = "https://github.com/jointmae-hf/jointmae_hf/"
+    config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    base = config["repo_url"] + "/"
     targets = {link.partition("#")[0] for page in site.values() for link in page.links if link.startswith(base)}
     assert targets
     for target in targets:

@@ -26,7 +26,7 @@ def as_text(section: griffe.DocstringSection) -> griffe.DocstringSectionText:
     for item in section.value:
         kind = item.annotation if isinstance(item.annotation, str) else f"`{item.annotation}`"
         start = f"**`{item.name}`** ({kind})" if item.name else kind
-        lines.append(f"- {start}: {item.description}".replace("\n", "\n    "))
+        lines.append(f"- {start} &ndash; {item.description.strip()}".replace("\n", "\n    "))
     return griffe.DocstringSectionText("\n".join(lines))
 
 
@@ -34,7 +34,8 @@ def rewrite(text: str) -> str:
     """Return a docstring with its example as the section that griffe knows, and without boilerplate of transformers."""
     text = re.sub(r"<Tip>.*?</Tip>\n*", "", text, flags=re.DOTALL)
     text = re.sub(r"^This model (?:inherits from|is also a PyTorch).*?\n\n", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"^Example:\n(?=    )", "Examples:\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^Example:\n(?=    )", "Examples:\n", text, flags=re.MULTILINE)
+    return re.sub(r"^Example:$", "**Examples:**", text, flags=re.MULTILINE)
 
 
 def runtime_docstring(obj: griffe.Object) -> str | None:

@@ -85,7 +85,7 @@ class SiteExtension(Extension):
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         """Register them: names before links of Markdown, the others when inline elements exist."""
-        md.inlinePatterns.register(NameProcessor(r"\[`(~?[\w.]+)`\](?![\[(:])", md), "public_names", 200)
+        md.inlinePatterns.register(NameProcessor(r"\[`(~?[\w.]+)`\](?![\[(])", md), "public_names", 200)
         md.treeprocessors.register(RepositoryLinkProcessor(md), "repository_links", 15)
         md.treeprocessors.register(EquationProcessor(md), "equations", 14)
 
