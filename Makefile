@@ -1,6 +1,6 @@
 # Commands of a checkout with `pip install -e ".[dev]"`; `make` lists them. `.ci/run` runs all that must pass.
 .DEFAULT_GOAL := help
-.PHONY: help style test suite hub slow
+.PHONY: help style test site suite hub slow
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
@@ -14,6 +14,9 @@ style: ## format, then lint, spell-check and check types
 
 test: ## the tests of every change: CPU, minutes
 	python -m pytest
+
+site: ## the documentation as a site in build/site; `python -m zensical serve` shows it while you write
+	python -m zensical build --strict
 
 suite: ## the common tests of transformers, on our models
 	python -m pytest tests/transformers_suite -m suite

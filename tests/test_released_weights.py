@@ -1,9 +1,6 @@
 """Weights in `checkpoints/`: size, completeness, credits, and agreement with the README."""
 
-import contextlib
-import io
 import json
-import re
 import struct
 from pathlib import Path
 
@@ -49,15 +46,6 @@ def test_data_are_credited():
     for text in (notice, card):
         assert "LDraw Parts Library" in text
         assert "CC BY 2.0" in text
-
-
-def test_first_code_of_the_readme_prints_what_it_says(readme, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    code = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL).group(1)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(code, {})
-    assert f"# {printed.getvalue()}" in code
 
 
 def test_readme_has_the_linear_svm_of_the_results_file(readme, measured):

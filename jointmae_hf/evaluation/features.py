@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 POOLINGS = ("pooler", "mean_max_sum", "mean_max_concat", "max", "mean")
+"""Poolings of [`extract_features`]."""
 
 
 def sample_clouds(

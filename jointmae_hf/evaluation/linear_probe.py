@@ -12,6 +12,8 @@ from .metrics import class_accuracies, mean_class_accuracy, overall_accuracy
 
 
 C_GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Values of `C` that [`linear_svm`] chooses from."""
+
 MAX_FOLDS = 5
 
 
