@@ -1,7 +1,8 @@
 """How every command is described, and the flags that several commands share."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -55,11 +56,30 @@ def add_command(
     return parser
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags `--model`, `--revision` and `--device`."""
-    parser.add_argument("--model", required=True, help="folder of a checkpoint, or OWNER/NAME on the Hub")
+def add_model_arguments(parser: argparse.ArgumentParser, has_default: bool = False) -> None:
+    """Add the flags `--model`, `--revision`, `--device`, `--batch_size`, `--up_axis` and `--points_key`.
+
+    Args:
+        parser (`argparse.ArgumentParser`):
+            Parser of a command.
+        has_default (`bool`, *optional*, defaults to `False`):
+            Whether the command takes `shipped_model()` without `--model`.
+    """
+    default = " (default: checkpoints/jointmae-small of the clone that is installed)" if has_default else ""
+    parser.add_argument(
+        "--model", required=not has_default, help=f"folder of a checkpoint, or OWNER/NAME on the Hub{default}"
+    )
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub (default: its main branch)")
     parser.add_argument("--device", help="such as cpu, cuda or cuda:1 (default: the GPU if there is one)")
+    parser.add_argument(
+        "--batch_size", type=positive_integer, default=32, help="files per call of the model (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--up_axis", choices=("x", "y", "z"), help="axis that points up in the files (default: that of the model)"
+    )
+    parser.add_argument(
+        "--points_key", help="name of the array in .npz and .h5 files (default: points, or the only array of a file)"
+    )
 
 
 def positive_integer(text: str) -> int:
@@ -67,3 +87,11 @@ def positive_integer(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
     return int(text)
+
+
+def check_output(path: str, suffixes: Sequence[str]) -> None:
+    """Raise unless `--output` has one of the endings and lies in an existing folder."""
+    if not path.endswith(tuple(suffixes)):
+        raise ValueError(f"`--output` must end in {' or '.join(suffixes)}, got {path}.")
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"`--output` must lie in an existing folder, got {path}.")

@@ -6,9 +6,12 @@ from jointmae_hf.lazy_names import lazy_names
 
 
 if TYPE_CHECKING:
+    from .embedding_shards import read_embedding_metadata
+    from .embeddings import EmbeddingSettings, FileEmbedder, FileReader
     from .evaluate_metrics import PartIoU, PointCloudAccuracy
     from .features import POOLINGS, LeadingPoints, extract_features, sample_clouds
     from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
+    from .folder_embeddings import EmbeddedFolder, embed_folder
     from .linear_probe import C_GRID, LinearProbeResult, linear_svm, probe_encoder
     from .metrics import (
         SegmentationScores,
@@ -34,8 +37,12 @@ __all__ = [
     "PAPER_NUMBERS",
     "POOLINGS",
     "CheckpointProvenance",
+    "EmbeddedFolder",
+    "EmbeddingSettings",
     "FewShotFold",
     "FewShotSplit",
+    "FileEmbedder",
+    "FileReader",
     "LeadingPoints",
     "LinearProbeResult",
     "PaperNumber",
@@ -49,6 +56,7 @@ __all__ = [
     "classification_metrics",
     "collect_run_facts",
     "draw_fold",
+    "embed_folder",
     "extract_features",
     "linear_svm",
     "mean_class_accuracy",
@@ -58,6 +66,7 @@ __all__ = [
     "paper_number",
     "paper_value",
     "probe_encoder",
+    "read_embedding_metadata",
     "read_provenance",
     "read_results",
     "render_results",
