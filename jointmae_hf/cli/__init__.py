@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 
 import jointmae_hf
 
-from . import cards, classify, convert, convert_point_mae, embed, publish, release, results, segment, verify
+from . import cards, classify, convert, convert_point_mae, embed, publish, release, results, search, segment, verify
 from .command_parser import CommandParser
 
 
 __all__ = ["build_parser", "main"]
 
-_PARTS = (convert, verify, embed, classify, segment, results, publish, release, cards, convert_point_mae)
+_PARTS = (convert, verify, embed, search, classify, segment, results, publish, release, cards, convert_point_mae)
 """In the order of `jointmae --help`."""
 
 _BAD_INPUT = (ValueError, OSError, ImportError, SafetensorError, StrictDataclassError)

@@ -1,4 +1,4 @@
-"""Evaluate checkpoints: features, linear probes, few-shot folds, voting, metrics and the results file."""
+"""Evaluate checkpoints: features, linear probes, few-shot folds, voting, search by shape, metrics and the results file."""
 
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .paper_numbers import PAPER_NUMBERS, PaperNumber, paper_number
     from .provenance import CheckpointProvenance, read_provenance
     from .results import Result, collect_run_facts, num_cores, read_results, write_results
+    from .retrieval import distance_histograms, mean_average_precision
+    from .shape_features import embed_rotated, nearest_shapes, reference_clouds, rotate_about_up_axis
+    from .shape_index import FolderIndex, index_folder
+    from .shape_search import FeatureWhitening, ShapeIndex, ShapeMatch
     from .tables import merge_seeds, paper_value, render_results
     from .voting import Voting, vote_logits
 else:
@@ -39,10 +43,12 @@ __all__ = [
     "CheckpointProvenance",
     "EmbeddedFolder",
     "EmbeddingSettings",
+    "FeatureWhitening",
     "FewShotFold",
     "FewShotSplit",
     "FileEmbedder",
     "FileReader",
+    "FolderIndex",
     "LeadingPoints",
     "LinearProbeResult",
     "PaperNumber",
@@ -50,17 +56,24 @@ __all__ = [
     "PointCloudAccuracy",
     "Result",
     "SegmentationScores",
+    "ShapeIndex",
+    "ShapeMatch",
     "Voting",
     "as_fold",
     "class_accuracies",
     "classification_metrics",
     "collect_run_facts",
+    "distance_histograms",
     "draw_fold",
     "embed_folder",
+    "embed_rotated",
     "extract_features",
+    "index_folder",
     "linear_svm",
+    "mean_average_precision",
     "mean_class_accuracy",
     "merge_seeds",
+    "nearest_shapes",
     "num_cores",
     "overall_accuracy",
     "paper_number",
@@ -69,7 +82,9 @@ __all__ = [
     "read_embedding_metadata",
     "read_provenance",
     "read_results",
+    "reference_clouds",
     "render_results",
+    "rotate_about_up_axis",
     "sample_clouds",
     "segmentation_scores",
     "shape_iou",

@@ -1,7 +1,6 @@
 """Features of files on disk: a model with everything else that the features of a file depend on."""
 
 import hashlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ class EmbeddingSettings:
         points_key (`str`, *optional*):
             Name of the array in `.npz` and `.h5` files, see [`read_point_cloud`].
         seed (`int`, *optional*, defaults to 0):
-            Seed of the points on the surface of a mesh. They depend on it and on the name of the file alone.
+            Seed of the points on the surface of a mesh, the same for every file: copies have equal features.
         batch_size (`int`, *optional*, defaults to 32):
             Clouds per call of the model. It may change the last bits of a feature.
 
@@ -83,8 +82,7 @@ class FileReader:
             path (`str` or `pathlib.Path`):
                 File of any format of [`read_point_cloud`].
             name (`str`):
-                Name of the file in the table and in errors, such as its path below a folder; it seeds the points on the
-                surface of a mesh, so that they do not change when the folder moves.
+                Name of the file in the table and in errors, such as its path below a folder.
 
         Returns:
             `tuple[np.ndarray, int]`: Input of the model `(num_points, 3)`, and the number of points in the file. For a mesh,
@@ -94,7 +92,7 @@ class FileReader:
             ImportError: If the format needs a package that is not installed.
             ValueError: If the file is not a valid cloud.
         """
-        rng = np.random.default_rng([self.settings.seed, zlib.crc32(name.encode())])
+        rng = np.random.default_rng(self.settings.seed)
         try:
             cloud = read_point_cloud(path, self.feature_extractor.num_points, self.settings.points_key, rng)
         except ValueError as error:
@@ -175,7 +173,7 @@ class FileEmbedder:
 
         Args:
             paths (sequence of `str` or `pathlib.Path`):
-                At least one file; its own name seeds the points on the surface of a mesh.
+                At least one file.
 
         Returns:
             `np.ndarray` of shape `(num_files, feature_size)`: float32 features.
