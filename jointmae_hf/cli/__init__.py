@@ -49,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line for each request to the Hub
+    messages = logging.StreamHandler()
+    messages.addFilter(logging.Filter("jointmae_hf"))  # other libraries have handlers of their own
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[messages])
     try:
         options.run(options)
     except _BAD_INPUT as error:

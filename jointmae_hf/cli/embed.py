@@ -3,6 +3,7 @@
 import argparse
 import logging
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointmae_hf.evaluation.features import POOLINGS
@@ -65,6 +66,8 @@ def run(options: argparse.Namespace) -> None:
 
     from jointmae_hf.evaluation import EmbeddingSettings, FileEmbedder, embed_folder
 
+    if not Path(options.folder).is_dir():
+        raise ValueError(f"`folder` must be an existing folder, got {options.folder}.")
     check_output(options.output, [".parquet"])
     settings = EmbeddingSettings(
         options.pooling, options.up_axis, options.points_key, options.seed, options.batch_size

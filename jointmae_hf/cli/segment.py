@@ -66,13 +66,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def find_category(config: "JointMAEConfig", text: str) -> int:
-    """Return the number of a category; its name is the words that the labels of its parts begin with.
+    """Return the number of a category, which has no name but the words that the labels of all its parts begin with.
 
     Args:
         config ([`JointMAEConfig`]):
             Of a segmentation model.
         text (`str`):
-            Name in any case, or number.
+            Number, or words in any case that begin the labels of one category alone: `chair` for `Chair part 0` and
+            `Chair part 1`.
 
     Returns:
         `int`: In `[0, num_categories)`.
@@ -80,23 +81,26 @@ def find_category(config: "JointMAEConfig", text: str) -> int:
     Raises:
         ValueError: If the model has no such category.
     """
-    numbers = {name.casefold(): number for number, name in enumerate(_category_names(config)) if name}
-    if text.casefold() in numbers:
-        return numbers[text.casefold()]
     if text.isdecimal() and int(text) < config.num_categories:
         return int(text)
-    known = f"{', '.join(numbers)} or a number" if numbers else "a number"
+    beginnings = _common_words(config)
+    words = text.casefold().split()
+    found = [number for number, common in enumerate(beginnings) if words and common[: len(words)] == words]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(" ".join(common) for common in beginnings if common)
+    known = f"the beginning of one of {names}, or a number" if names else "a number"
     raise ValueError(f"`--category` must be {known} below {config.num_categories}, got {text!r}.")
 
 
-def _category_names(config: "JointMAEConfig") -> list[str]:
-    """Return the words that the labels of the parts of each category begin with: `chair` of `chair seat` and `chair leg`."""
+def _common_words(config: "JointMAEConfig") -> list[list[str]]:
+    """Return the words in lower case that the labels of the parts of each category begin with."""
     id2label: Any = config.id2label
-    names = []
+    beginnings = []
     for labels in config.category_labels or []:
-        words = zip(*(id2label[label].split() for label in labels), strict=False)
-        names.append(" ".join(first for first, *rest in takewhile(lambda column: len(set(column)) == 1, words)))
-    return names
+        columns = zip(*(id2label[label].casefold().split() for label in labels), strict=False)
+        beginnings.append([column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)])
+    return beginnings
 
 
 def write_ply(path: str | Path, result: Mapping[str, Any], id2label: Mapping[int, str]) -> None:

@@ -233,7 +233,8 @@ def _check_batch(batch: Sequence[_ReadFile], skip_errors: bool) -> None:
         if isinstance(file.error, ImportError):
             raise file.error
         if file.error is not None and not skip_errors:
-            raise ValueError(f"{file.error} Pass `skip_errors` to go on without such files.") from file.error
+            reason = str(file.error).rstrip(".")
+            raise ValueError(f"{reason}. Pass `skip_errors` to go on without such files.") from file.error
 
 
 def _report(output: Path) -> EmbeddedFolder:
