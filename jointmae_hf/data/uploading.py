@@ -218,5 +218,5 @@ def _origin(name: str, options: Mapping[str, Any]) -> str:
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(options.items())}
     values = {key: Path(value).name if Path(value).is_absolute() else value for key, value in values.items()}
     config = [shlex.quote(f"{key}={value}") for key, value in values.items()]
-    command = " ".join(["python -m jointmae_hf.data convert", name, *(["--config", *config] if config else [])])
+    command = " ".join(["jointmae convert", name, *(["--config", *config] if config else [])])
     return f"## Origin\n\nWritten by `{command}`."

@@ -1,28 +1,20 @@
 """Conversion of Point-MAE's public checkpoints: pre-trained, fine-tuned for classification, and for part segmentation.
 
-    python -m jointmae_hf.hub.convert_point_mae pretrain.pth outputs/point-mae
+    jointmae convert-point-mae pretrain.pth outputs/point-mae
 
 Point-MAE (Pang et al., ECCV 2022; code and checkpoints under the MIT license) is the flat 3D-only configuration of this
 package: one FPS and kNN, a mini-PointNet, 12 blocks with positions added before each. The three kinds of checkpoints
 differ in prefix and head.
 """
 
-import argparse
-import logging
-import mmap
 import os
-import re
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
-from jointmae_hf.data.readers.safe_pickle import torch_stand_ins
-from jointmae_hf.data.readers.validation import check_expansion
 from jointmae_hf.model import (
     JointMAEConfig,
     JointMAEFeatureExtractor,
@@ -32,56 +24,14 @@ from jointmae_hf.model import (
     JointMAEPreTrainedModel,
 )
 
+from .point_mae_checkpoint import MAX_REASON, SUPPORTED, kind_of, looks_like, read_point_mae
 
-logger = logging.getLogger(__name__)
 
 _CLASSES: dict[str, type[JointMAEPreTrainedModel]] = {
     "pre-training": JointMAEForPreTraining,
     "classification": JointMAEForPointCloudClassification,
     "segmentation": JointMAEForPointCloudSegmentation,
 }
-_SUPPORTED = "Point-MAE (pre-training, classifier with a head of three layers, part segmentation)"
-_REQUIRED_ENCODER = (
-    "encoder.first_conv.0.weight",
-    "encoder.first_conv.3.weight",
-    "encoder.second_conv.0.weight",
-    "pos_embed.0.weight",
-    "pos_embed.2.weight",
-    "blocks.blocks.0.mlp.fc1.weight",
-    "norm.weight",
-)
-_REQUIRED = {
-    "pre-training": ("increase_dim.0.weight", "mask_token", "MAE_decoder.blocks.0.mlp.fc1.weight"),
-    "classification": (
-        "cls_head_finetune.0.weight",
-        "cls_head_finetune.4.weight",
-        "cls_head_finetune.8.weight",
-        "cls_head_finetune.1.running_mean",
-        "cls_head_finetune.5.running_mean",
-        "cls_token",
-        "cls_pos",
-    ),
-    "segmentation": (
-        "propagation_0.mlp_convs.0.weight",
-        "propagation_0.mlp_convs.1.weight",
-        "label_conv.0.weight",
-        "convs1.weight",
-        "convs2.weight",
-        "convs3.weight",
-    ),
-}
-"""Weights that determine the configuration of each kind; the first one tells the kind."""
-
-_OTHER_MODELS = {
-    r"jointmae\.": "a model of this package, which `from_pretrained` loads,",
-    r"h_encoder\.": "Point-M2AE or I2P-MAE",
-    r"(transformer_q\.|reduce_dim\.|dvae\.)": "Point-BERT or MaskPoint",
-    r"(global_blocks\.|img_|text_|MAE_encoder\.global)": "ReCon",
-    r"MAE_encoder\.": "a pre-trained Point-MAE or ACT",
-}
-"""Beginnings of the names of weights in other public checkpoints of point clouds."""
-
-_MAX_REASON = 200
 _DATASETS = {40: (1024, 64), 15: (2048, 128)}
 """Number of points and groups that Point-MAE uses for as many classes: ModelNet40 and ScanObjectNN."""
 
@@ -115,119 +65,6 @@ _SEGMENTER = {
     "bns2": "hidden2.norm",
     "convs3": "out_proj",
 }
-
-
-def read_point_mae(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the weights of a `.pth` file of Point-MAE without executing code.
-
-    Args:
-        path (`str` or `os.PathLike`):
-            File with weights under `base_model`, or under `model_state_dict` for part segmentation.
-
-    Returns:
-        `dict[str, torch.Tensor]`: State dict without `module.` prefixes.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file holds anything except tensors, numbers and strings, or no weights.
-    """
-    path = Path(path)
-    try:
-        content = _load_tensors(path)
-    except OSError:
-        raise
-    except Exception as error:  # torch raises errors of many types for corrupted files.
-        reason = _torch_reason(error)
-        raise ValueError(f"`path` must be a .pth file of tensors and numbers, got {path.name!r}: {reason}") from error
-    for key in ("base_model", "model_state_dict"):
-        if isinstance(content, dict) and key in content:
-            return _check_state_dict(content[key], path)
-    raise ValueError(
-        f"`path` must hold `base_model` or `model_state_dict`, got {_describe_content(content)} in {path.name!r}."
-    )
-
-
-def _describe_content(content: Any) -> str:
-    """Return a few words about the content of a file."""
-    if not isinstance(content, dict):
-        return type(content).__name__
-    if content and all(isinstance(value, Tensor) for value in content.values()):
-        return f"a bare state dict ({_looks_like(content)}), which you can save again under `base_model`,"
-    return _first_names(content)
-
-
-def _first_names(names: Iterable[Any]) -> str:
-    """Return names in order, at most five of them."""
-    ordered = sorted(names, key=str)
-    return str(ordered) if len(ordered) <= 5 else f"{len(ordered)} names such as {ordered[:5]}"
-
-
-def _torch_reason(error: Exception) -> str:
-    """Return one line without torch's advice to load the file with code enabled."""
-    text = str(error)
-    if refused := re.search(r"GLOBAL (\S+)", text):
-        return f"it contains code, which was not executed: {refused.group(1)} was not an allowed global."
-    reason = text.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0][:_MAX_REASON]
-    if not reason or "weights_only" in reason:
-        return f"{type(error).__name__}."
-    return reason if " " in reason else f"{type(error).__name__}: {reason}."
-
-
-def _load_tensors(path: Path) -> Any:
-    """Load a file of `torch.save` without executing code."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            check_expansion(sum(member.file_size for member in archive.infolist()), path.stat().st_size, path)
-    # A memory map never reads more than the size of the file.
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        torch.serialization.safe_globals(torch_stand_ins()),
-    ):
-        return torch.load(cast(BinaryIO, content), map_location="cpu", weights_only=True)
-
-
-def _check_state_dict(weights: Any, path: Path) -> dict[str, Tensor]:
-    """Return the state dict without `module.` prefixes, and raise if it is none."""
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
-        raise ValueError(f"`path` must hold tensors by name, got something else in {path.name!r}.")
-    return {name.replace("module.", ""): value for name, value in weights.items()}
-
-
-def kind_of(weights: Mapping[str, Tensor]) -> str:
-    """Return the kind of model that the weights belong to.
-
-    Args:
-        weights (`Mapping[str, torch.Tensor]`):
-            State dict without `module.` prefixes.
-
-    Returns:
-        `str`: `"pre-training"`, `"classification"` or `"segmentation"`.
-
-    Raises:
-        ValueError: If the weights belong to no model of Point-MAE.
-    """
-    names = {name.removeprefix("MAE_encoder.") for name in weights}
-    kind = next((kind for kind, head in _REQUIRED.items() if head[0] in weights), None)
-    required = [head[0] for head in _REQUIRED.values()] if kind is None else [*_REQUIRED[kind], *_REQUIRED_ENCODER]
-    missing = [name for name in required if name not in names]
-    if kind is None or missing:
-        raise ValueError(
-            f"`weights` must be of {_SUPPORTED}, got {_looks_like(weights)} without {_first_names(missing)}."
-        )
-    return kind
-
-
-def _looks_like(weights: Mapping[str, Tensor]) -> str:
-    """Return which model the names of weights look like."""
-    for pattern, model in _OTHER_MODELS.items():
-        if any(re.match(pattern, name) for name in weights):
-            return model
-    if any(name.startswith("cls_head_finetune.") for name in weights):
-        return "a classifier with the encoder of Point-MAE and another head, as of ACT and ReCon"
-    return f"{len(weights)} tensors such as {', '.join(sorted(weights)[:3]) or 'none'}"
 
 
 def config_of(weights: Mapping[str, Tensor], **overrides: Any) -> JointMAEConfig:
@@ -375,7 +212,7 @@ def convert_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if rest:
         raise ValueError(
             f"`weights` must hold only weights of Point-MAE, got {len(rest)} unknown: {', '.join(sorted(rest)[:5])}. They "
-            f"look like {_looks_like(weights)}."
+            f"look like {looks_like(weights)}."
         )
     return converted
 
@@ -482,45 +319,11 @@ def convert_point_mae(
     try:
         model.load_state_dict(convert_weights(weights))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()[:_MAX_REASON]
-        raise ValueError(f"`path` must hold all weights of {_SUPPORTED}, got {path!s}: {reason}") from error
+        reason = str(error).strip().splitlines()[-1].strip()[:MAX_REASON]
+        raise ValueError(f"`path` must hold all weights of {SUPPORTED}, got {path!s}: {reason}") from error
     model.save_pretrained(output_dir)
     # Paper: Point-MAE takes the clouds of ScanObjectNN as in the files, as our recipe does.
     is_scanobjectnn = model.config.pooling == "class" and model.config.num_labels == 15
     extractor = JointMAEFeatureExtractor(num_points=model.config.num_points, do_normalize=not is_scanobjectnn)
     extractor.save_pretrained(output_dir)
     return model
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert one checkpoint from the command line.
-
-    Args:
-        arguments (sequence of `str`, *optional*):
-            Defaults to the command line of the process.
-    """
-    parser = argparse.ArgumentParser(prog="python -m jointmae_hf.hub.convert_point_mae", description=__doc__)
-    parser.add_argument("path", help=".pth file of Point-MAE")
-    parser.add_argument("output_dir", help="new or empty folder")
-    parser.add_argument("--num_points", type=int, help="points per cloud (default: 1024; 2048 with 128 groups)")
-    parser.add_argument(
-        "--num_groups",
-        type=int,
-        help="number of groups (default: 64; 128 for part segmentation and for ScanObjectNN, a classifier of 15 classes)",
-    )
-    parser.add_argument("--num_attention_heads", type=int, help="attention heads (default: 6)")
-    options = vars(parser.parse_args(arguments))
-    path, output_dir = options.pop("path"), options.pop("output_dir")
-    fields = {name: value for name, value in options.items() if value is not None}
-    if "num_groups" in fields:
-        fields["num_groups"] = [fields["num_groups"]]
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        model = convert_point_mae(path, output_dir, **fields)
-    except (ValueError, OSError, StrictDataclassError) as error:
-        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-    logger.info("saved to %s: %s with %d parameters", output_dir, type(model).__name__, model.num_parameters())
-
-
-if __name__ == "__main__":
-    main()

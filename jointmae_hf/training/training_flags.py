@@ -42,9 +42,7 @@ REFUSED: dict[str, Refusal] = {
     "eval_use_gather_object": Refusal((False,), _METRICS),
     "hub_strategy": Refusal(("end",), _ONE_PUSH),
     "hub_always_push": Refusal((False,), _ONE_PUSH),
-    "hub_revision": Refusal(
-        (), "The scripts upload to the main branch. Set a tag by `python -m jointmae_hf.hub publish --tag`."
-    ),
+    "hub_revision": Refusal((), "The scripts upload to the main branch. Set a tag by `jointmae publish --tag`."),
     "use_liger_kernel": Refusal((False,), "Liger has no kernels for this model."),
     "liger_kernel_config": Refusal((), "Liger has no kernels for this model."),
     "use_cache": Refusal((False,), "The models generate nothing, so there are no keys and values to cache."),
@@ -96,7 +94,7 @@ _PRETRAINING = {
 }
 _NO_MODEL = (
     "This script writes results, no model: publish the checkpoint that it measures by examples/run_pretrain.py "
-    "--push_to_hub True or python -m jointmae_hf.hub publish."
+    "--push_to_hub True or jointmae publish."
 )
 _NO_VALIDATION = "A fold has no validation split: its last epoch is measured."
 _UNSAVED = "The models of folds are not saved; a run that was interrupted resumes with the next fold."

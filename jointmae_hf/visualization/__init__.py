@@ -1,4 +1,4 @@
-"""Figures of point clouds, depth maps, reconstructions, attention and losses, and an interactive viewer."""
+"""Figures of point clouds, depth maps, reconstructions, attention and losses, an interactive viewer, and pages of search results."""
 
 from .alignment_figure import alignment_figure
 from .attention_figure import attention_figure, attention_maps
@@ -13,11 +13,13 @@ from .reconstruction_figure import (
     reconstruction_figure,
     reconstruction_pictures,
 )
+from .search_page import ShapeTile, search_page
 from .sphere_renderer import pixel_positions, render_points
 
 
 __all__ = [
     "PipelineTrace",
+    "ShapeTile",
     "alignment_figure",
     "attention_figure",
     "attention_maps",
@@ -35,5 +37,6 @@ __all__ = [
     "reconstruction_pictures",
     "render_points",
     "save_figure",
+    "search_page",
     "trace_pipeline",
 ]

@@ -99,7 +99,7 @@ def _maps(shape: Shape) -> list[dict[str, str]]:
         return []
     names = ("Depth map", "Visible patches", "Reconstructed depth map")
     pictures = depth_tiles(shape)
-    return [{"name": name, "picture": _data_uri(picture)} for name, picture in zip(names, pictures, strict=True)]
+    return [{"name": name, "picture": data_uri(picture)} for name, picture in zip(names, pictures, strict=True)]
 
 
 def _packed(name: str, note: str, positions: np.ndarray, colors: np.ndarray, kinds: Any) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _packed(name: str, note: str, positions: np.ndarray, colors: np.ndarray, kin
     }
 
 
-def _data_uri(picture: np.ndarray) -> str:
+def data_uri(picture: np.ndarray) -> str:
     """Encode a picture as a PNG data URI."""
     try:
         from matplotlib.image import imsave

@@ -12,6 +12,7 @@ from benchmarks import (
     bm_neighbors,
     bm_primitive_shapes,
     bm_projection,
+    bm_shape_search,
     bm_step_parts,
     bm_training_step,
     numerics,
@@ -128,3 +129,10 @@ def test_numerics_show_where_autocast_loses_neighbors(tmp_path):
 def test_agreement_of_neighbors_does_not_depend_on_their_order():
     assert numerics.agreement(torch.tensor([[[1, 2]]]), torch.tensor([[[2, 1]]])) == 1.0
     assert numerics.agreement(torch.tensor([[1, 2]]), torch.tensor([[2, 1]])) == 0.0
+
+
+def test_shape_search_is_measured(tmp_path):
+    flags = ["--num_shapes=300", "--feature_size=8", "--num_queries=2", "--num_points=256", "--num_rounds=1"]
+    names = run(bm_shape_search, "shape_search", flags, tmp_path)
+    assert names[0] == "numpy, 1 at a time"
+    assert names[-1] == "embedding of a query, jointmae-small"

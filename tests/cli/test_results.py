@@ -29,3 +29,9 @@ def test_command_refuses_a_name_that_no_file_has(files, capsys):
         main(["results", *files, "--name", "mAP"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "jointmae: error: `--name` must be the name of a result in the files, got mAP.\n"
+
+
+@pytest.mark.parametrize("flags", [["--table", "1"], ["--name", "loss"]])
+def test_results_are_added_to_a_checkpoint_as_a_whole(files, refuse, flags):
+    line = refuse(["results", *files, "--add_to", "checkpoint", *flags])
+    assert line.startswith("jointmae: error: `--add_to` must stand without `--table` and `--name`")

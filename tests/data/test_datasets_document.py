@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measurement import Measurement, format_table
+from jointmae_hf.cli import build_parser
 from jointmae_hf.data import loading
-from jointmae_hf.data.__main__ import build_parser
 from jointmae_hf.data.builders import modelnet40_layouts, scanobjectnn, shapenet55, shapenet_part
 
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^python -m jointmae_hf\.data (convert .*)$", TEXT, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^jointmae (convert .*)$", TEXT, flags=re.MULTILINE)
 
 
 def code(section):
@@ -27,7 +27,7 @@ def code(section):
 def test_every_dataset_has_a_section_with_one_load_and_one_convert(name):
     section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
     assert f'load_point_clouds("{name}"' in code(section)
-    assert f"python -m jointmae_hf.data convert {name} " in section
+    assert f"jointmae convert {name} " in section
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -30,7 +30,7 @@ OPTIONS = {"num_train": 6, "num_validation": 2, "num_test": 3, "num_points": 16}
 def repo_id(hub, client_environment, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     config = [f"{name}={value}" for name, value in OPTIONS.items()]
-    convert = [sys.executable, "-m", "jointmae_hf.data", "convert", "synthetic_shapes", "--output_dir", "shapes"]
+    convert = [sys.executable, "-m", "jointmae_hf.cli", "convert", "synthetic_shapes", "--output_dir", "shapes"]
     command = [*convert, "--config", *config, "--push_to_hub", "tester/shapes"]
     subprocess.run(command, env=client_environment(home), cwd=home, check=True, capture_output=True, timeout=300)
     return "tester/shapes"

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
+from jointmae_hf.cli import main
 from jointmae_hf.evaluation import Result, read_results, write_results
 from jointmae_hf.hub import add_results, release_checkpoint
-from jointmae_hf.hub.__main__ import main
 
 
 LOSS = Result("loss_3d", 0.01, "squared units", "validation", "last epoch", 42, 100, 10, "parts")
@@ -69,7 +69,7 @@ def test_card_has_datasets_with_license_and_later_results(run_dir, tmp_path):
     terms.write_text(json.dumps([{"name": "Parts", "license": "CC BY 2.0", "num_samples": 90}]), encoding="utf-8")
     write_results(probe, [PROBE], {})
     main(["release", str(run_dir), str(tmp_path / "released"), "--training_data", str(terms)])
-    main(["results", str(tmp_path / "released"), str(probe)])
+    main(["results", str(probe), "--add_to", str(tmp_path / "released")])
     card = ModelCard.load(tmp_path / "released" / "README.md")
     assert "Parts, 90 clouds, license: CC BY 2.0" in card.text
     assert [result.metric_value for result in card.data.eval_results] == [81.25]

@@ -21,7 +21,7 @@ from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
 from jointmae_hf.data.readers.pcd import decompress_lzf
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
 from jointmae_hf.data.readers.text import read_numbers
-from jointmae_hf.hub.convert_point_mae import read_point_mae
+from jointmae_hf.hub.point_mae_checkpoint import read_point_mae
 from jointmae_hf.model.cloud_files import read_cloud_file
 
 

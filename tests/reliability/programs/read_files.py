@@ -18,7 +18,7 @@ import torch
 from jointmae_hf.data import POINT_CLOUD_SUFFIXES, load_point_clouds, read_point_cloud
 from jointmae_hf.data.readers.hdf5 import Hdf5Column, read_hdf5
 from jointmae_hf.data.readers.safe_pickle import read_safe_pickle
-from jointmae_hf.hub.convert_point_mae import read_point_mae
+from jointmae_hf.hub.point_mae_checkpoint import read_point_mae
 from jointmae_hf.model.cloud_files import CLOUD_FILE_SUFFIXES, read_cloud_file
 
 

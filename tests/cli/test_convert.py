@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import jointmae_hf
-from jointmae_hf.data import __main__ as command
+from jointmae_hf.cli import main
+from jointmae_hf.data import conversion
 
 
 @pytest.fixture
@@ -18,23 +19,23 @@ def calls(monkeypatch):
         made.append((arguments, config))
         return Path("out")
 
-    monkeypatch.setattr(command, "convert_to_parquet", convert)
-    monkeypatch.setattr(command, "push_dataset", lambda *arguments, **options: made.append((arguments, options)))
+    monkeypatch.setattr(conversion, "convert_to_parquet", convert)
+    monkeypatch.setattr(conversion, "push_dataset", lambda *arguments, **options: made.append((arguments, options)))
     return made
 
 
 def test_convert_passes_folders_and_options(calls):
     options = ["--config", "num_points=8", "up_axis=z", "--config", 'suffixes=[".off"]', "is_whole=true", "key=a=b"]
     folders = ["--data_dir", "in", "--output_dir", "out", "--cache_dir", "c"]
-    command.main(["convert", "folder", *folders, "--num_proc", "2", *options])
+    main(["convert", "folder", *folders, "--num_proc", "2", *options])
     config = {"num_points": 8, "up_axis": "z", "suffixes": [".off"], "is_whole": True, "key": "a=b"}
     assert calls == [(("folder", "out", "in", "c", 2), config)]
 
 
 def test_convert_publishes_only_when_asked(calls):
-    command.main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds"])
+    main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds"])
     assert calls[1] == ((Path("out"), "me/clouds"), {"private": True})
-    command.main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds", "--public"])
+    main(["convert", "folder", "--output_dir", "out", "--push_to_hub", "me/clouds", "--public"])
     assert calls[3] == ((Path("out"), "me/clouds"), {"private": False})
 
 
@@ -48,7 +49,7 @@ def test_convert_publishes_only_when_asked(calls):
 )
 def test_wrong_arguments_are_refused(calls, capsys, arguments, message):
     with pytest.raises(SystemExit):
-        command.main(["convert", "folder", "--output_dir", "out", *arguments])
+        main(["convert", "folder", "--output_dir", "out", *arguments])
     assert message in capsys.readouterr().err
     assert calls == []
 
@@ -58,7 +59,7 @@ def test_module_runs_as_a_command(tmp_path):
     arguments = ["convert", "synthetic_shapes", "--output_dir", "out", "--cache_dir", "cache", *options]
     environment = {**os.environ, "PYTHONPATH": str(Path(jointmae_hf.__file__).parents[1])}
     finished = subprocess.run(
-        [sys.executable, "-m", "jointmae_hf.data", *arguments],
+        [sys.executable, "-m", "jointmae_hf.cli", *arguments],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr

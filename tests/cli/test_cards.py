@@ -1,4 +1,4 @@
-"""Tests of `python -m jointmae_hf.hub cards`: the cards in the repository are up to date, and their code runs."""
+"""Tests of `jointmae cards`: the cards in the repository are up to date, and their code runs."""
 
 import re
 from dataclasses import replace
@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub import ModelCard
 from loopback_hub.cards import check_card
 
+from jointmae_hf.cli import main
 from jointmae_hf.evaluation import Result
 from jointmae_hf.hub import facts_from_preset, render_model_card
-from jointmae_hf.hub.__main__ import main
 from jointmae_hf.model.configuration_jointmae import PRESETS
 
 
@@ -34,7 +34,7 @@ def test_there_is_a_card_for_each_preset(written):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_card_in_the_repository_is_up_to_date(written, name):
-    """`python -m jointmae_hf.hub cards` updates them."""
+    """`jointmae cards` updates them."""
     assert (CARDS / f"{name}.md").read_text(encoding="utf-8") == (written / f"{name}.md").read_text(encoding="utf-8")
 
 
@@ -65,10 +65,3 @@ def test_result_without_weights_is_rejected():
     result = Result("linear_svm", 91.0, "%", "test", "last epoch", 0, 10, 10, "modelnet40")
     with pytest.raises(ValueError, match="`results` must be empty for a configuration without weights, got 1"):
         render_model_card(replace(facts_from_preset("jointmae-small"), results=[result]))
-
-
-def test_error_ends_the_command_with_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["publish", str(tmp_path), "me/mine"])
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("python -m jointmae_hf.hub: error: `folder` must hold a configuration")
