@@ -13,6 +13,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.counter_rng import RandomStream, counter_uniform
 
 from .grid_primitives import (
@@ -33,7 +34,7 @@ FIRST_INDEX_OF_SPLIT = {"train": 0, "validation": 1 << 40, "test": 1 << 41}
 """Number of the first shape of each split, so far apart that splits never overlap."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class CompositionOptions:
     """Options of random compositions.
 
@@ -64,17 +65,17 @@ class CompositionOptions:
     use_symmetry: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name != "num_primitives" and not isinstance(value, bool):
-                raise TypeError(f"`{name}` must be a bool, got {value!r}.")
+        for name in ("use_deformations", "use_height_fields", "use_cuts", "use_wireframes", "use_symmetry"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"`{name}` must be a bool, got {getattr(self, name)!r}.")
         numbers = tuple(self.num_primitives)
-        if any(not isinstance(number, int) or isinstance(number, bool) for number in numbers):
-            raise TypeError(f"`num_primitives` must hold two ints, got {self.num_primitives!r}.")
-        if len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1] <= 32:
+        for number in numbers:
+            check_integer("num_primitives", number, 1, 32)
+        if len(numbers) != 2 or numbers[0] > numbers[1]:
             raise ValueError(
                 f"`num_primitives` must be an ascending pair within [1, 32], got {self.num_primitives!r}."
             )
-        object.__setattr__(self, "num_primitives", numbers)
+        self.num_primitives = (numbers[0], numbers[1])
 
 
 _BLOCK = 64
@@ -348,7 +349,7 @@ def _places_of(number: Tensor, num_kept: list[Tensor]) -> Tensor:
     for counts in num_kept:
         first = start + counts.cumsum(dim=0) - counts - num_before
         place = torch.where(number < num_before[:, None], place, number + first[:, None])
-        num_before, start = num_before + counts, start + counts.sum()
+        num_before, start = num_before + counts, start + int(counts.sum())
     return place
 
 
@@ -374,17 +375,19 @@ def compose_shapes(
         `torch.Tensor`: float32 of shape `(batch_size, num_points, 3)`, zero mean, largest radius 1, y up.
 
     Raises:
+        TypeError: If `num_points` is not an `int`.
         ValueError: If `num_points` is not positive.
 
     Example:
         >>> compose_shapes(seed=0, index=torch.arange(4), num_points=256).shape
         torch.Size([4, 256, 3])
     """
-    if num_points < 1:
-        raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
+    check_integer("num_points", num_points, 1)
     batch = _Batch(seed, index, CompositionOptions() if options is None else options)
     points = _collect_points(batch, num_points)
     batch.repeat(points)
     points -= points.mean(dim=2, keepdim=True)
-    points /= points.square().sum(dim=0).amax(dim=1).sqrt().clamp(min=1e-12)[:, None]  # a single point lies at the origin
+    points /= (
+        points.square().sum(dim=0).amax(dim=1).sqrt().clamp(min=1e-12)[:, None]
+    )  # a single point lies at the origin
     return points.permute(1, 2, 0).contiguous()
