@@ -40,6 +40,8 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
         (1000000000, (256, 3))
     """
 
+    license = "apache-2.0"
+
     def __init__(
         self,
         num_shapes: int,
