@@ -118,6 +118,7 @@ def main() -> None:
     with training.main_process_first(desc="building the dataset"):
         sizes = setting_values(recipe.dataset_sizes)
         splits = dataset_arguments.load(training.seed, validation_share=0.05, **sizes)
+    data = TrainingData.from_split(dataset_arguments.dataset_name, splits["train"])
     trainer = build_trainer(config, recipe, training, splits, script.log_gradient_norms, script.sync_batch_norm)
     trainer.add_callback(ReconstructionCallback.from_split(trainer, splits["validation"]))
     references = trainer.measure_references()
@@ -132,7 +133,6 @@ def main() -> None:
         draw(trainer, splits, output_dir)
     dataset = dataset_arguments.dataset_name
     results = collect_results(script, dataset, recipe, trainer, splits, {**losses, **references})
-    data = TrainingData.from_split(dataset, splits["train"])
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(data)]}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)

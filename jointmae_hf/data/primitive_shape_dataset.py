@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.synthetic.compositions import FIRST_INDEX_OF_SPLIT, CompositionOptions, compose_shapes
 
 from .dataset import PointCloudSamples
@@ -30,6 +31,7 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
             What the shapes are composed of.
 
     Raises:
+        TypeError: If a number is not an `int`.
         ValueError: If a number is out of range or `split` is unknown.
 
     Example:
@@ -37,6 +39,8 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
         >>> len(shapes), shapes[123_456_789]["points"].shape
         (1000000000, (256, 3))
     """
+
+    license = "apache-2.0"
 
     def __init__(
         self,
@@ -47,8 +51,7 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
         options: CompositionOptions | None = None,
     ) -> None:
         for name, value, least in (("num_shapes", num_shapes, 1), ("num_points", num_points, 1), ("seed", seed, 0)):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+            check_integer(name, value, least)
         if split not in FIRST_INDEX_OF_SPLIT:
             raise ValueError(f"`split` must be one of {', '.join(FIRST_INDEX_OF_SPLIT)}, got {split!r}.")
         self.num_shapes, self.num_points, self.seed, self.split = num_shapes, num_points, seed, split

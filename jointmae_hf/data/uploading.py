@@ -15,6 +15,8 @@ from datasets.info import DatasetInfosDict
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, DatasetCardData, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from .licenses import count_licenses
+
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +98,15 @@ def _may_pass(error: Exception) -> bool:
 
 def write_dataset_card(name: str, splits: Mapping[str, Dataset], options: Mapping[str, Any], num_bytes: int) -> str:
     """Return the `README.md` of a converted dataset, whose `num_bytes` of files are `data/{split}-*.parquet`."""
-    first, licenses = next(iter(splits.values())), _values(splits, "license")
+    first, counts = next(iter(splits.values())), _count_licenses(splits)
     sections = [
         f"# {name}",
         _first_line(first.info.description or "Point clouds."),
         _usage(list(splits)),
         _columns(first.features),
         _counts(splits),
-        _terms(first.info, licenses),
-        *_credits(splits),
+        _terms(first.info, counts),
+        *_credits(counts),
         _origin(name, options),
     ]
     return f"---\n{_metadata(name, splits, num_bytes)}\n---\n\n" + "\n\n".join(sections) + "\n"
@@ -123,7 +125,7 @@ def _first_line(text: str) -> str:
 def _metadata(name: str, splits: Mapping[str, Dataset], num_bytes: int) -> str:
     """Return the head of the card in YAML: license, files of every split, features and counts."""
     first = next(iter(splits.values()))
-    licenses = [terms for (terms,) in _values(splits, "license")]
+    licenses = sorted({license for license, _ in _count_licenses(splits)})
     terms = first.info.license or (licenses[0].lower() if len(licenses) == 1 else "other" if licenses else "")
     data = DatasetCardData(
         pretty_name=name,
@@ -179,35 +181,26 @@ def _counts(splits: Mapping[str, Dataset]) -> str:
     return "\n".join(["## Counts", "", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _values(splits: Mapping[str, Dataset], *columns: str) -> Counter[tuple[str, ...]]:
-    """Count the values of columns of text in all splits; nothing if there is none of that name."""
-    counts: Counter[tuple[str, ...]] = Counter()
-    for split in splits.values():
-        if set(columns) <= set(split.column_names):
-            counts.update(zip(*(split[name][:] for name in columns), strict=True))
-    return counts
+def _count_licenses(splits: Mapping[str, Dataset]) -> Counter[tuple[str, str]]:
+    """Count the clouds of each license and credit in all splits."""
+    return sum((count_licenses(split) for split in splits.values()), Counter())
 
 
-def _credits(splits: Mapping[str, Dataset]) -> list[str]:
+def _credits(counts: Counter[tuple[str, str]]) -> list[str]:
     """Return the section of the credits that the licenses of single clouds ask for, if there are any."""
-    counts = _values(splits, "license", "credit")
     items = [f"- {credit}, {terms} ({number})" for (terms, credit), number in sorted(counts.items()) if credit]
     return ["\n".join(["## Credits", "", "Credit, license and number of clouds:", "", *items])] if items else []
 
 
-def _terms(info: DatasetInfo, licenses: Counter[tuple[str, ...]]) -> str:
+def _terms(info: DatasetInfo, counts: Counter[tuple[str, str]]) -> str:
     """Return license and source, as far as they are known, or the licenses of single clouds."""
-    own = [f"- {terms} ({number})" for (terms,), number in sorted(licenses.items())]
-    if own:
-        return "\n".join(
-            [
-                "## Terms",
-                "",
-                "Each cloud has its license and credit in columns. License and number of clouds:",
-                "",
-                *own,
-            ]
-        )
+    licenses: Counter[str] = Counter()
+    for (terms, _), number in counts.items():
+        licenses[terms] += number
+    if licenses:
+        own = [f"- {terms} ({number})" for terms, number in sorted(licenses.items())]
+        text = "Each cloud has its license and credit in columns. License and number of clouds:"
+        return "\n".join(["## Terms", "", text, "", *own])
     terms = info.license or "The license is not known to the converter. Name it here before you share this repository."
     source = [f"Source: {info.homepage}"] if info.homepage else []
     return "\n\n".join(["## Terms", terms, *source])

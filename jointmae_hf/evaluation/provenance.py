@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,26 +20,17 @@ class CheckpointProvenance:
             Datasets whose train split was used; empty if the checkpoint does not say.
         checkpoint (`str`, *optional*):
             Name of the checkpoint, without its local path.
+        training_data (`tuple[Mapping[str, Any], ...]`, *optional*):
+            What `results.json` next to the weights records about these datasets, with licenses and credits.
     """
 
     method: str
     datasets: tuple[str, ...] = ()
     checkpoint: str | None = None
-
-    def is_in_domain(self, dataset: str) -> bool:
-        """Return whether the weights were pre-trained on the train split of a dataset.
-
-        Args:
-            dataset (`str`):
-                Name of the dataset that they are evaluated on.
-
-        Returns:
-            `bool`: If so, the result is not comparable with the paper, whose models were pre-trained on ShapeNet only.
-        """
-        return dataset in self.datasets
+    training_data: tuple[Mapping[str, Any], ...] = ()
 
     def describe(self, dataset: str) -> str:
-        """Describe where the weights come from.
+        """Describe where the weights come from; in-domain results are not comparable with the paper's.
 
         Args:
             dataset (`str`):
@@ -74,6 +66,7 @@ def read_provenance(checkpoint: str | os.PathLike[str] | None) -> CheckpointProv
     return CheckpointProvenance(
         method="Joint-MAE" if config.get("use_2d_branch", True) else "3D only",
         datasets=tuple(data["name"] for data in run.get("training_data", [])),
+        training_data=tuple(run.get("training_data", [])),
         checkpoint=os.path.basename(os.path.abspath(checkpoint)) if os.path.isdir(checkpoint) else str(checkpoint),
     )
 

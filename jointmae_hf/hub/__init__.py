@@ -1,6 +1,6 @@
 """Publishing on the Hugging Face Hub."""
 
-from .model_card import card_from_run, render_model_card
+from .model_card import card_from_run, render_model_card, write_card
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_preset, facts_from_run
 from .publishing import finish_run, publish, write_remote_code
 from .releasing import add_results, release_checkpoint
@@ -19,5 +19,6 @@ __all__ = [
     "release_checkpoint",
     "render_model_card",
     "verify_loads",
+    "write_card",
     "write_remote_code",
 ]

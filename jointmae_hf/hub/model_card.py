@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -12,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jointmae_hf.evaluation import Result, merge_seeds, render_results
 from jointmae_hf.evaluation.tables import BASELINES
 
+from .credits import CREDITS_NAME, credits_summary, license_notices, render_credits
 from .model_card_facts import ModelCardFacts, TrainingData, facts_from_run
 
 
@@ -75,6 +77,8 @@ def render_model_card(facts: ModelCardFacts) -> ModelCard:
         auto_class=auto_class,
         package_import=package_import,
         training_data=[_training_data_line(data) for data in facts.training_data],
+        notices=license_notices(facts.training_data),
+        credits=credits_summary(facts.training_data),
         recipe=_table(["setting", "value"], [[f"`{name}`", value] for name, value in facts.recipe.items()]),
         results=_results(facts.results),
         environment=_environment(facts.run),
@@ -94,6 +98,32 @@ def card_from_run(output_dir: str | os.PathLike[str], **known_facts: Any) -> Mod
         `huggingface_hub.ModelCard`: See [`render_model_card`].
     """
     return render_model_card(replace(facts_from_run(output_dir), **known_facts))
+
+
+def write_card(
+    folder: str | os.PathLike[str], output_dir: str | os.PathLike[str] | None = None, **known_facts: Any
+) -> Path:
+    """Write the card of a checkpoint, and `CREDITS.md` if its data ask for more credits than a card has room for.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Output folder of a run, see [`facts_from_run`].
+        output_dir (`str` or `os.PathLike`, *optional*):
+            Where to write; defaults to `folder`.
+        known_facts (`Any`):
+            As in [`card_from_run`].
+
+    Returns:
+        `pathlib.Path`: The card, `README.md`.
+    """
+    output_dir = Path(folder if output_dir is None else output_dir)
+    facts = replace(facts_from_run(folder), **known_facts)
+    credits, path = render_credits(_model_name(facts), facts.training_data), output_dir / CREDITS_NAME
+    path.unlink(missing_ok=True)
+    if credits is not None:
+        path.write_text(credits, encoding="utf-8")
+    render_model_card(facts).save(output_dir / "README.md")
+    return output_dir / "README.md"
 
 
 def _metadata(facts: ModelCardFacts) -> ModelCardData:
@@ -205,7 +235,11 @@ def _training_data_line(data: TrainingData) -> str:
     """Return name, size and license of a dataset."""
     name = f"[{data.name}]({data.url})" if data.url else data.name
     count = f", {data.num_samples:,} clouds" if data.num_samples is not None else ""
-    return f"{name}{count}{f', license: {data.license}' if data.license else ''}"
+    if data.licenses:
+        terms = ", licenses: " + ", ".join(f"{license} ({number:,})" for license, number in data.licenses.items())
+    else:
+        terms = f", license: {data.license}" if data.license else ""
+    return f"{name}{count}{terms}"
 
 
 def _environment(run: Mapping[str, Any]) -> list[str]:

@@ -6,17 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import safe_open
 
+from jointmae_hf.data.licenses import describe_licenses
 from jointmae_hf.evaluation import Result, read_results
 from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
-
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_groups", "group_size")
@@ -51,6 +48,10 @@ class TrainingData:
             Number of clouds used for training.
         hub_id (`str`, *optional*):
             Id on the Hub, such as `"owner/name"`.
+        licenses (`Mapping[str, int]`, *optional*):
+            Number of clouds by license, where each cloud has its own.
+        credits (sequence of `Mapping[str, Any]`, *optional*):
+            `license`, `credit` and `num_samples` of each credit that such a license asks for.
     """
 
     name: str
@@ -58,21 +59,27 @@ class TrainingData:
     url: str | None = None
     num_samples: int | None = None
     hub_id: str | None = None
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    credits: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def from_split(cls, name: str, split: "Dataset") -> "TrainingData":
+    def from_split(cls, name: str, split: Any) -> "TrainingData":
         """Describe a split that was used for training.
 
         Args:
             name (`str`):
                 Name of the dataset.
-            split (`datasets.Dataset`):
-                Split from [`load_point_clouds`]; its `info` holds license and home page.
+            split (`datasets.Dataset`, `datasets.IterableDataset` or a dataset for torch):
+                What the weights are trained on. Its `info` holds license and home page, its columns `license` and `credit`
+                those of single clouds.
 
         Returns:
-            `TrainingData`: Name, license, home page and number of clouds.
+            `TrainingData`: What `describe_licenses` finds.
+
+        Raises:
+            ValueError: If a cloud lacks a license that others have, see `count_licenses`.
         """
-        return cls(name, split.info.license or None, split.info.homepage or None, len(split))
+        return cls(name, **describe_licenses(split))
 
 
 @dataclass(frozen=True)

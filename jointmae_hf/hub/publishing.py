@@ -19,7 +19,7 @@ from jointmae_hf.model.remote_code import (
     build_custom_pipelines,
 )
 
-from .model_card import card_from_run
+from .model_card import card_from_run, write_card
 from .verification import check_contents, read_architecture, verify_loads
 
 
@@ -30,12 +30,13 @@ PUBLISHED_PATTERNS = (
     "preprocessor_config.json",
     "README.md",
     "results.json",
+    "CREDITS.md",
     "*.png",
 )
 """Files of an output folder that are uploaded together with the code: no optimizer, pickle, log or sub-folder."""
 
-REPLACED_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.py")
-"""Files of an older upload that would be loaded together with the new ones: other shards, code that was removed."""
+REPLACED_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.py", "CREDITS.md")
+"""Files of an older upload that do not belong to the new one: other shards, code that was removed, credits of other data."""
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\((?!https?://)([^)\s]+)\)")
 
@@ -85,7 +86,7 @@ def publish(
         stage_files(folder, staging)
         card = staging / "README.md"
         if not _was_edited(card, folder):
-            card_from_run(folder, model_id=repo_id, revision=tag).save(card)
+            write_card(folder, staging, model_id=repo_id, revision=tag)
         paths = sorted(staging.iterdir())
         _check_images(card, paths)
         check_contents(paths)
@@ -119,7 +120,7 @@ def finish_run(folder: str | os.PathLike[str], training: TrainingArguments, push
         `str`, *optional*: URL of the commit if the folder was published.
     """
     folder = Path(folder)
-    card_from_run(folder).save(folder / "README.md")
+    write_card(folder)
     if not push_to_hub:
         return None
     repo_id = training.hub_model_id or Path(str(training.output_dir)).resolve().name

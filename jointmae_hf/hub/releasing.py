@@ -11,7 +11,7 @@ import torch
 import jointmae_hf
 from jointmae_hf.evaluation import read_results, write_results
 
-from .model_card import card_from_run
+from .model_card import write_card
 from .model_card_facts import TrainingData
 from .verification import read_architecture
 
@@ -60,7 +60,7 @@ def release_checkpoint(
     for source in (run_dir / "preprocessor_config.json", *run_dir.glob("*.png")):
         shutil.copyfile(source, output_dir / source.name)
     write_results(output_dir / "results.json", results, run)
-    card_from_run(output_dir).save(output_dir / "README.md")
+    write_card(output_dir)
     return output_dir
 
 
@@ -86,4 +86,4 @@ def add_results(checkpoint: str | os.PathLike[str], paths: Sequence[str | os.Pat
             raise ValueError(f"`paths` must hold new results, got {known[0].name} of {path}, which was added before.")
         results += added
     write_results(folder / "results.json", results, run)
-    card_from_run(folder).save(folder / "README.md")
+    write_card(folder)

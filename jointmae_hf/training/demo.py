@@ -4,6 +4,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments, set_seed
 
+from jointmae_hf.data.licenses import describe_licenses
 from jointmae_hf.evaluation import Result, collect_run_facts, read_results, write_results
 
 from .pretraining import build_trainer, training_defaults
@@ -59,7 +60,7 @@ def demonstration_checkpoint(
         num_test=len(splits["validation"]),
         dataset="synthetic_shapes",
     )
-    data = {"training_data": [{"name": "synthetic_shapes", "num_samples": len(splits["train"])}]}
+    data = {"training_data": [{"name": "synthetic_shapes", **describe_licenses(splits["train"])}]}
     write_results(output_dir / "results.json", [result], collect_run_facts() | data)
     return output_dir
 

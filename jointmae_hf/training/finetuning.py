@@ -16,6 +16,7 @@ from transformers import EvalPrediction, PreTrainedModel, TrainingArguments
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform
+from jointmae_hf.data.licenses import describe_licenses
 from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import (
     CheckpointProvenance,
@@ -348,7 +349,8 @@ def save_fine_tuned(
     output_dir = Path(str(training.output_dir))
     trainer.save_pretrained(output_dir)
     described = sampling.recipe.describe(training, config) | {"weights": results[-1].selection_rule}
-    write_fine_tuning_results(output_dir, results, described, pre_training, start)
+    terms = describe_licenses(getattr(trainer.train_dataset, "dataset", trainer.train_dataset))
+    write_fine_tuning_results(output_dir, results, described, pre_training, start, terms)
 
 
 def write_fine_tuning_results(
@@ -357,13 +359,17 @@ def write_fine_tuning_results(
     described: Mapping[str, Any],
     pre_training: CheckpointProvenance,
     start: float,
+    terms: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `results.json` with the recipe as `described` and the datasets that the weights have seen."""
+    """Write `results.json` with the recipe as `described` and the datasets that the weights have seen.
+
+    `terms` are those of `describe_licenses` for the last of these datasets.
+    """
     name, num_samples = results[0].dataset, results[0].num_train
-    seen = [{"name": other} for other in pre_training.datasets if other != name]
+    seen = [data for data in pre_training.training_data if data["name"] != name]
     facts: dict[str, Any] = {
         "recipe": dict(described),
-        "training_data": [*seen, {"name": name, "num_samples": num_samples}],
+        "training_data": [*seen, {"name": name, **(terms or {}), "num_samples": num_samples}],
     }
     # The name of a local checkpoint would not help others.
     if pre_training.checkpoint and "/" in pre_training.checkpoint:

@@ -59,16 +59,23 @@ def _read_rows(path: Path) -> dict[str, tuple[str, str]]:
             lines, headings = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"`credits_file` must be a CSV file in UTF-8, got {path}: {error}") from error
-    columns = {
-        name: next((one for one in choices if one in headings), None) for name, choices in CREDIT_COLUMNS.items()
-    }
-    absent = [name for name, column in columns.items() if column is None]
-    if absent:
-        raise ValueError(f"`credits_file` must have the columns name, license and credit, got {headings} in {path}.")
+    columns = {name: [heading for heading in headings if heading in known] for name, known in CREDIT_COLUMNS.items()}
+    for name, found in columns.items():
+        if len(found) != 1:
+            raise ValueError(
+                f"`credits_file` must have the columns name, license and credit, got {headings} in {path}, where {len(found)} "
+                f"are the {name}. Name one of them {name}."
+            )
     rows: dict[str, tuple[str, str]] = {}
-    for line in lines:
-        # A line may be too short; the Markdown of a card has no line breaks within an item.
-        name, terms, credit = (" ".join((line[str(column)] or "").split()) for column in columns.values())
+    for number, line in enumerate(lines, start=2):
+        if None in line:
+            raise ValueError(
+                f"`credits_file` must have {len(headings)} values in each line, got more in entry {number} of {path}. Put "
+                "values with commas in quotation marks."
+            )
+        # A line may be too short; the Markdown of a card has no line breaks within an item, a name all that its file has.
+        name, terms, credit = (line[heading] or "" for (heading,) in columns.values())
+        terms, credit = " ".join(terms.split()), " ".join(credit.split())
         if name in rows:
             raise ValueError(f"`credits_file` must have one line for each file, got {name!r} twice in {path}.")
         rows[name] = terms, credit

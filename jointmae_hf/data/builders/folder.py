@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.fingerprint import Hasher
 
+from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
 from jointmae_hf.data.source_frame import SourceFrame
@@ -25,7 +26,6 @@ from .source_files import (
     ARCHIVE_SUFFIXES,
     BUILDER_SOURCES,
     as_folder,
-    check_integer,
     files_state,
     hash_sources,
     walk_visible,

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 import datasets
 import pyarrow as pa
 
-from .source_files import BUILDER_SOURCES, check_integer, hash_sources
+from jointmae_hf.data.argument_checks import check_integer
+
+from .source_files import BUILDER_SOURCES, hash_sources
 
 
 _SHAPES_PER_TABLE = 64

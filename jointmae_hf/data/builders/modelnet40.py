@@ -5,11 +5,12 @@ from typing import Any
 
 import datasets
 
+from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.schema import point_cloud_features
 
 from .modelnet40_layouts import CLASSES, ModelNet40Hdf5, ModelNet40Meshes, ModelNet40Pickles, ModelNet40Text
 from .point_cloud_builder import DatasetSource, PointCloudBuilder
-from .source_files import check_choice, check_integer, choose_layout, find_folder
+from .source_files import check_choice, choose_layout, find_folder
 
 
 ModelNet40Files = ModelNet40Hdf5 | ModelNet40Meshes | ModelNet40Pickles | ModelNet40Text

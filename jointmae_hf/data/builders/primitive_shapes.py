@@ -1,6 +1,6 @@
 """The `primitive_shapes` dataset: random compositions of primitives, as many as you ask for, without a download."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import datasets
 import pyarrow as pa
@@ -14,8 +14,8 @@ from .source_files import BUILDER_SOURCES
 
 
 @dataclass
-class PrimitiveShapesConfig(GeneratedShapesConfig):
-    """Sizes and contents of the `primitive_shapes` dataset.
+class PrimitiveShapesConfig(GeneratedShapesConfig, CompositionOptions):
+    """Sizes of the `primitive_shapes` dataset, and the options of [`CompositionOptions`].
 
     Args:
         num_train (`int`, *optional*, defaults to 20000):
@@ -28,44 +28,21 @@ class PrimitiveShapesConfig(GeneratedShapesConfig):
             Number of points of each shape.
         seed (`int`, *optional*, defaults to 0):
             Seed of all splits, not negative.
-        num_primitives (`tuple[int, int]`, *optional*, defaults to `(1, 9)`):
-            Minimum and maximum number of primitives, see [`CompositionOptions`]; so are the following.
-        use_deformations (`bool`, *optional*, defaults to `True`):
-            Whether primitives are bent, twisted or tapered.
-        use_height_fields (`bool`, *optional*, defaults to `True`):
-            Whether primitives get wavy surfaces.
-        use_cuts (`bool`, *optional*, defaults to `True`):
-            Whether shapes are cut by another primitive.
-        use_wireframes (`bool`, *optional*, defaults to `True`):
-            Whether primitives are frames of bars.
-        use_symmetry (`bool`, *optional*, defaults to `True`):
-            Whether shapes are mirrored, or repeated about the up axis.
     """
 
     num_train: int = 20000
     num_validation: int = 200
     num_test: int = 0
-    num_primitives: tuple[int, int] = (1, 9)
-    use_deformations: bool = True
-    use_height_fields: bool = True
-    use_cuts: bool = True
-    use_wireframes: bool = True
-    use_symmetry: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.options  # noqa: B018 - raises if one of them is invalid
-
-    @property
-    def options(self) -> CompositionOptions:
-        """`CompositionOptions`: Options of the shapes."""
-        return CompositionOptions(**{field.name: getattr(self, field.name) for field in fields(CompositionOptions)})
+        CompositionOptions.__post_init__(self)
 
 
 class PrimitiveShapes(GeneratedShapesBuilder):
     """Builder of random compositions of primitives without classes; see `compose_shapes` for what they are.
 
-    Options are those of `PrimitiveShapesConfig`. [`PrimitiveShapeDataset`] generates the same shapes on the fly and
+    Options are those of `PrimitiveShapesConfig`, which has those of [`CompositionOptions`]. [`PrimitiveShapeDataset`] generates the same shapes on the fly and
     stores nothing.
     """
 
@@ -84,7 +61,7 @@ class PrimitiveShapes(GeneratedShapesBuilder):
         torch.set_num_threads(1)  # a forked process of `num_proc` must not use the threads of its parent
         try:
             index = torch.tensor(numbers) + FIRST_INDEX_OF_SPLIT[split]
-            shapes = compose_shapes(self.config.seed, index, self.config.num_points, self.config.options)
+            shapes = compose_shapes(self.config.seed, index, self.config.num_points, self.config)
         finally:
             torch.set_num_threads(num_threads)
         ids = [f"{split}-{number:09d}" for number in numbers]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from datasets.fingerprint import Hasher
 
+from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.counter_rng import RandomStream, counter_uniform
 from jointmae_hf.data.schema import point_cloud_features, point_cloud_table
 
@@ -76,10 +77,7 @@ class SampleShapesConfig(datasets.BuilderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.num_points, int) or isinstance(self.num_points, bool):
-            raise TypeError(f"`num_points` must be an int, got {self.num_points!r}.")
-        if not 1 <= self.num_points <= NUM_POINTS:
-            raise ValueError(f"`num_points` must be between 1 and {NUM_POINTS}, got {self.num_points}.")
+        check_integer("num_points", self.num_points, 1, NUM_POINTS)
         if self.data_dir is not None:
             raise ValueError(f"`data_dir` must be left out, the package holds the shapes, got {self.data_dir!r}.")
 

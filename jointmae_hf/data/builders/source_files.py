@@ -29,6 +29,7 @@ ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip",
 """Endings of archives, which are never extracted here."""
 
 BUILDER_SOURCES = (
+    "data/argument_checks.py",
     "data/builders",
     "data/readers",
     "data/schema.py",
@@ -144,14 +145,6 @@ class ListedFiles(SourceFiles):
 def parts_of(files: Sequence[Any], size: int = 128) -> list[tuple[Any, ...]]:
     """Cut a list of files into parts that are read and written together."""
     return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Raise unless an option is an integer of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"`{name}` must be an int, got {value!r}.")
-    if value < least:
-        raise ValueError(f"`{name}` must be at least {least}, got {value}.")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

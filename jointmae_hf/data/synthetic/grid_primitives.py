@@ -67,15 +67,15 @@ def _profiles() -> tuple[Tensor, Tensor]:
 
 
 def _elements() -> tuple[Tensor, Tensor]:
-    """Return the vertices of each triangle `(elements, 3)` and of each edge `(elements, 2)` of the grid `(NUM_U + 1, NUM_V + 1)`."""
+    """Return the vertices of each triangle `(3, elements)` and of each edge `(2, elements)` of the grid `(NUM_U + 1, NUM_V + 1)`."""
     grid = torch.arange((NUM_U + 1) * (NUM_V + 1)).reshape(NUM_U + 1, NUM_V + 1)
     a, b = grid[:-1, :-1].flatten(), grid[1:, :-1].flatten()
     c, d = grid[1:, 1:].flatten(), grid[:-1, 1:].flatten()
-    triangles = torch.cat([torch.stack([a, b, c], dim=1), torch.stack([a, c, d], dim=1)])
-    triangles = torch.cat([triangles, triangles.new_zeros(NUM_ELEMENTS - len(triangles), 3)])
-    rings = torch.stack([grid[:-1].flatten(), grid[1:].flatten()], dim=1)
-    lines = torch.stack([grid[:-1, :-1].flatten(), grid[:-1, 1:].flatten()], dim=1)
-    return triangles, torch.cat([rings, lines])
+    triangles = torch.stack([a, b, c, a, c, d], dim=1).view(-1, 3).T  # those of a cell side by side
+    triangles = torch.cat([triangles, triangles.new_zeros(3, NUM_ELEMENTS - triangles.shape[1])], dim=1)
+    rings = torch.stack([grid[:-1].flatten(), grid[1:].flatten()])
+    lines = torch.stack([grid[:-1, :-1].flatten(), grid[:-1, 1:].flatten()])
+    return triangles, torch.cat([rings, lines], dim=1)
 
 
 def _frames() -> Tensor:
@@ -291,37 +291,33 @@ def deform(deformations: Deformations, points: Tensor) -> Tensor:
 
 def _wave_height(waves: Tensor, points: Tensor) -> Tensor:
     """Return the sum of a few waves, `(num_parts, num_points)`."""
-    argument = torch.einsum("nwc,ncp->nwp", waves[:, :, :3], points) + waves[:, :, 3, None]
+    argument = sum(waves[:, :, axis, None] * points[:, None, axis] for axis in range(3)) + waves[:, :, 3, None]
     return argument.sin().sum(dim=1) * waves[:, 0, 4, None]
 
 
 def undeform(deformations: Deformations, points: Tensor) -> Tensor:
-    """Invert `deform` for one point of each primitive `(num_parts, 3)`; waves to second order."""
+    """Invert `deform` for one point of each primitive `(3, num_parts)`; waves to second order."""
+    points = points.clone()
     if (rows := true_indices(deformations.waves[:, 0, 4] != 0)).numel():
-        raised, waves = points[rows, :, None], deformations.waves[rows]
-        flat = raised / (1 + _wave_height(waves, raised))[:, None]
-        points = points.index_copy(0, rows, points[rows] / (1 + _wave_height(waves, flat)))
+        raised, waves = points.index_select(1, rows), deformations.waves.index_select(0, rows)
+        flat = raised / (1 + _wave_height(waves, raised.T[:, :, None])[:, 0])
+        points[:, rows] = raised / (1 + _wave_height(waves, flat.T[:, :, None])[:, 0])
     if (rows := true_indices(deformations.bend != 0)).numel():
-        x, y, z = points[rows].unbind(dim=1)
-        curvature = deformations.bend[rows]
-        reach = torch.hypot(x + 1 / curvature, y)
-        points = points.index_copy(
-            0, rows, torch.stack([reach - 1 / curvature, torch.atan2(y, x + 1 / curvature) / curvature, z], dim=1)
-        )
+        x, y, curvature = points[0, rows], points[1, rows], deformations.bend[rows]
+        points[0, rows] = torch.hypot(x + 1 / curvature, y) - 1 / curvature
+        points[1, rows] = torch.atan2(y, x + 1 / curvature) / curvature
     if (rows := true_indices(deformations.twist != 0)).numel():
-        x, y, z = points[rows].unbind(dim=1)
-        sin, cos = (deformations.twist[rows] * y).sin(), (deformations.twist[rows] * y).cos()
-        points = points.index_copy(0, rows, torch.stack([x * cos + z * sin, y, z * cos - x * sin], dim=1))
+        x, z, angle = points[0, rows], points[2, rows], deformations.twist[rows] * points[1, rows]
+        points[0, rows], points[2, rows] = x * angle.cos() + z * angle.sin(), z * angle.cos() - x * angle.sin()
     if (rows := true_indices(deformations.taper != 0)).numel():
-        x, y, z = points[rows].unbind(dim=1)
-        scale = 1 + deformations.taper[rows] * y
-        points = points.index_copy(0, rows, torch.stack([x / scale, y, z / scale], dim=1))
+        scale = 1 + deformations.taper[rows] * points[1, rows]
+        points[0, rows], points[2, rows] = points[0, rows] / scale, points[2, rows] / scale
     return points
 
 
 def contains_points(outlines: Outlines, points: Tensor) -> Tensor:
-    """Return whether each primitive contains its own point `(num_parts, 3)` in local coordinates before deformation."""
-    x, y, z = points.unbind(dim=1)
+    """Return whether each primitive contains its own point `(3, num_parts)` in local coordinates before deformation."""
+    x, y, z = points
     reach = torch.hypot(x, z)
     square = torch.maximum(x.abs(), z.abs())
     reach = torch.where(outlines.section == _SQUARE, square, reach)

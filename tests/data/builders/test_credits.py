@@ -68,6 +68,11 @@ def test_card_names_the_only_license_as_the_hub_does(cloud_folder, table, tmp_pa
             r"the columns name, license and credit, got \['name', 'license', 'thanks'",
         ),
         (("chair/b,", '"chair"/b,'), "a CSV file in UTF-8, got "),
+        (
+            ("credit,source", "credit,licence"),
+            r"the columns name, .* got \['name', 'license', 'credit', 'licence'\] in",
+        ),
+        (("Joe,x", "Joe,Jim,x"), r"4 values in each line, got more in entry 5 of .*credits\.csv"),
     ],
 )
 def test_a_wrong_table_is_refused(table, change, message):
@@ -90,3 +95,8 @@ def test_lines_without_a_file_are_named_in_a_warning(table, caplog):
 def test_british_headings_and_a_byte_order_mark_are_read(table):
     table.write_text("\ufefffile,licence,credit\na.ply,MIT,Ann\n", encoding="utf-8")
     assert read_credits(table, ["a.ply"]) == {"a.ply": ("MIT", "Ann")}
+
+
+def test_names_keep_their_spaces(table):
+    table.write_text("name,license,credit\na  b .ply,MIT,Ann  Lee\n", encoding="utf-8")
+    assert read_credits(table, ["a  b .ply"]) == {"a  b .ply": ("MIT", "Ann Lee")}

@@ -48,6 +48,7 @@ def test_options_change_the_shapes(tmp_path):
     ("options", "message"),
     [
         ({"num_train": -1}, "`num_train` must be at least 0, got -1"),
+        ({"num_primitives": (1, 40)}, "`num_primitives` must be between 1 and 32, got 40"),
         ({"num_primitives": (3, 2)}, "`num_primitives` must be an ascending pair"),
         ({"data_dir": "somewhere"}, "`data_dir` must be left out"),
         ({"num_train": 0, "num_validation": 0}, "must be at least 1, got 0 for all"),
