@@ -25,6 +25,7 @@ class RandomStream(IntEnum):
     SUBSAMPLE = 7
     COMPOSITION = 101
     PRIMITIVES = 102
+    ORDER = 103
 
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
@@ -119,3 +120,57 @@ def counter_normal(seed: int, epoch: int, index: Tensor, stream: int | RandomStr
     """
     radius, angle = counter_uniform(seed, epoch, index, stream, (2, *shape)).unbind(dim=1)
     return torch.sqrt(-2.0 * torch.log(1.0 - radius)) * torch.cos(2.0 * torch.pi * angle)
+
+
+_NUM_ROUNDS = 8
+
+
+def counter_permutation(seed: int, epoch: int, index: Tensor, size: int, stream: int | RandomStream) -> Tensor:
+    """Permute the numbers below `size`, without a table: any place of a permutation of any length costs the same.
+
+    A Feistel network permutes the next power of four, and a number outside `size` is permuted again until it is inside
+    (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
+
+    Args:
+        seed (`int`):
+            Seed of the run.
+        epoch (`int`):
+            Number of the permutation.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Places in the permutation, from 0 to `size - 1`.
+        size (`int`):
+            Length of the permutation, positive.
+        stream (`int` or `RandomStream`):
+            Purpose of the permutation.
+
+    Returns:
+        `torch.LongTensor`: Numbers of shape `(batch_size,)`, from 0 to `size - 1`.
+
+    Raises:
+        ValueError: If a place is outside the permutation.
+
+    Example:
+        >>> counter_permutation(seed=0, epoch=0, index=torch.arange(5), size=5, stream=RandomStream.ORDER).sort().values
+        tensor([0, 1, 2, 3, 4])
+    """
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:
+        raise ValueError(f"`index` must be from 0 to {size - 1}, got {int(index.min())} to {int(index.max())}.")
+    gamma = _to_int64(_GOLDEN_GAMMA)
+    key = torch.full((1,), _to_int64(seed), dtype=torch.int64, device=index.device)
+    for word in (_to_int64(epoch), _to_int64(stream), size):
+        key = _mix((key ^ word) + gamma)
+    keys = _mix(key + torch.arange(1, _NUM_ROUNDS + 1, device=index.device) * gamma)
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    permuted = _permute_bits(index, keys, half)
+    while (outside := permuted >= size).any():
+        permuted[outside] = _permute_bits(permuted[outside], keys, half)
+    return permuted
+
+
+def _permute_bits(numbers: Tensor, keys: Tensor, half: int) -> Tensor:
+    """Permute the numbers of `2 * half` bits by a Feistel network with one round for each key."""
+    low_bits = (1 << half) - 1
+    left, right = numbers >> half, numbers & low_bits
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & low_bits)
+    return (left << half) | right

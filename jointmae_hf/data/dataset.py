@@ -49,17 +49,21 @@ def _rows_of_lists(dataset: datasets.Dataset, name: str) -> list[np.ndarray]:
 
 
 class PointCloudSamples(Sequence[dict[str, Any]]):
-    """Samples of a dataset at some positions, read one by one on access, or all at once by `stack`."""
+    """Samples of a dataset at some positions, read on the first access, or into one array by `stack`."""
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
+        self._samples: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, number: int) -> dict[str, Any]:  # type: ignore[override]
-        """Return one sample."""
-        return self.dataset[self.indices[number]]
+        """Return one sample; the first access reads all of them, once."""
+        if self._samples is None:
+            read = getattr(self.dataset, "_read", None)  # of datasets that read a batch faster than its samples
+            self._samples = read(self.indices) if read else [self.dataset[index] for index in self.indices]
+        return self._samples[number]
 
     def stack(self) -> dict[str, Any]:
         """Copy all samples into one array or tensor per key; all clouds must have `dataset.num_points` points."""
@@ -77,8 +81,9 @@ class PointCloudDataset(torch.utils.data.Dataset):
     `num_points` is the size of the clouds, `None` if they differ.
 
     Args:
-        dataset (`datasets.Dataset`):
-            One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter.
+        dataset (`datasets.Dataset` or `datasets.IterableDataset`):
+            One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter. A stream
+            gives a [`PointCloudStream`].
         first_index (`int`, *optional*, defaults to 0):
             `index` of the first sample, where `dataset` is a piece of a stream.
 
@@ -86,6 +91,16 @@ class PointCloudDataset(torch.utils.data.Dataset):
         TypeError: If `dataset` is not a `datasets.Dataset`, for instance a `DatasetDict` of several splits.
         ValueError: If `dataset` has no column `points`, `points` do not end in a dimension of size 3, or values are missing.
     """
+
+    def __new__(cls, dataset: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return a [`PointCloudStream`] for a `datasets.IterableDataset`, as torch takes streams as another class."""
+        import datasets
+
+        if isinstance(dataset, datasets.IterableDataset):
+            from .streaming import PointCloudStream
+
+            return PointCloudStream(dataset, *args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(self, dataset: datasets.Dataset, first_index: int = 0) -> None:
         import datasets
@@ -287,13 +302,16 @@ def read_point_cloud_tensors(path: str | os.PathLike[str]) -> dict[str, PointClo
 
 
 def as_clouds(split: Any) -> Any:
-    """Return the samples of a split, whether it is a `datasets.Dataset`, in memory or generated.
+    """Return the samples of a split, whether it is a dataset or stream of `datasets`, in memory or generated.
 
     Args:
-        split (`datasets.Dataset`, [`PointCloudTensors`] or [`PrimitiveShapeDataset`]):
+        split (`datasets.Dataset`, `datasets.IterableDataset`, [`PointCloudTensors`] or another dataset of this package):
             The split.
 
     Returns:
-        [`PointCloudDataset`], or `split` itself if it is a dataset of point clouds for torch.
+        [`PointCloudDataset`], [`PointCloudStream`], or `split` itself if it is a dataset of point clouds for torch.
     """
-    return split if isinstance(split, torch.utils.data.Dataset) else PointCloudDataset(split)
+    import datasets
+
+    is_ours = isinstance(split, torch.utils.data.Dataset) and not isinstance(split, datasets.IterableDataset)
+    return split if is_ours else PointCloudDataset(split)

@@ -202,10 +202,11 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _training_data_line(data: TrainingData) -> str:
-    """Return name, size and license of a dataset."""
+    """Return name, share, size and license of a dataset."""
     name = f"[{data.name}]({data.url})" if data.url else data.name
+    share = f", {100 * data.share:.4g} % of the batches" if data.share is not None else ""
     count = f", {data.num_samples:,} clouds" if data.num_samples is not None else ""
-    return f"{name}{count}{f', license: {data.license}' if data.license else ''}"
+    return f"{name}{share}{count}{f', license: {data.license}' if data.license else ''}"
 
 
 def _environment(run: Mapping[str, Any]) -> list[str]:

@@ -6,17 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import safe_open
 
 from jointmae_hf.evaluation import Result, read_results
 from jointmae_hf.model import JointMAEConfig, JointMAEForPreTraining
-
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 
 SETTINGS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_groups", "group_size")
@@ -51,6 +47,10 @@ class TrainingData:
             Number of clouds used for training.
         hub_id (`str`, *optional*):
             Id on the Hub, such as `"owner/name"`.
+        share (`float`, *optional*):
+            Share of the training clouds that came from it, in a mixture of several datasets.
+        num_drawn (`int`, *optional*):
+            How many those were, counting a cloud each time it came.
     """
 
     name: str
@@ -58,21 +58,26 @@ class TrainingData:
     url: str | None = None
     num_samples: int | None = None
     hub_id: str | None = None
+    share: float | None = None
+    num_drawn: int | None = None
 
     @classmethod
-    def from_split(cls, name: str, split: "Dataset") -> "TrainingData":
+    def from_split(cls, name: str, split: Any, **known: Any) -> "TrainingData":
         """Describe a split that was used for training.
 
         Args:
             name (`str`):
                 Name of the dataset.
-            split (`datasets.Dataset`):
+            split (`datasets.Dataset`, [`ParquetPointClouds`] or [`PrimitiveShapeDataset`]):
                 Split from [`load_point_clouds`]; its `info` holds license and home page.
+            known (`Any`):
+                Further fields, which replace those of the split.
 
         Returns:
             `TrainingData`: Name, license, home page and number of clouds.
         """
-        return cls(name, split.info.license or None, split.info.homepage or None, len(split))
+        found = {"license": split.info.license or None, "url": split.info.homepage or None, "num_samples": len(split)}
+        return cls(name, **{**found, **known})
 
 
 @dataclass(frozen=True)
