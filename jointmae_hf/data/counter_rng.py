@@ -150,7 +150,9 @@ def counter_permutation(seed: int, epoch: int, index: Tensor, size: int, stream:
         ValueError: If a place is outside the permutation.
 
     Example:
-        >>> counter_permutation(seed=0, epoch=0, index=torch.arange(5), size=5, stream=RandomStream.ORDER).sort().values
+        >>> counter_permutation(
+        ...     seed=0, epoch=0, index=torch.arange(5), size=5, stream=RandomStream.ORDER
+        ... ).sort().values
         tensor([0, 1, 2, 3, 4])
     """
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:

@@ -121,7 +121,10 @@ class MixtureDataset(torch.utils.data.Dataset):
         self._order = _order_of_period(self._counts)
         chosen = self._order[:, None] == np.arange(len(self._counts))
         self._counts_before = np.concatenate([np.zeros((1, len(self._counts)), np.int64), chosen.cumsum(axis=0)])
-        lengths = [len(clouds) * len(self._order) // int(count) for clouds, count in zip(self.datasets, self._counts, strict=True)]
+        lengths = [
+            len(clouds) * len(self._order) // int(count)
+            for clouds, count in zip(self.datasets, self._counts, strict=True)
+        ]
         self.length = max(1, min(lengths)) if length is None else length
         sizes = {getattr(clouds, "num_points", None) for clouds in self.datasets}
         self.num_points = sizes.pop() if len(sizes) == 1 else None

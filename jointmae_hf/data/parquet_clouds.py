@@ -145,7 +145,9 @@ class ParquetPointClouds(torch.utils.data.Dataset):
         try:
             builder = datasets.load_dataset_builder(str(path), revision=revision)
         except (FileNotFoundError, datasets.exceptions.DatasetNotFoundError) as error:
-            raise ValueError(f"`path` must be a dataset on the Hub or a folder of Parquet files, got {path}.") from error
+            raise ValueError(
+                f"`path` must be a dataset on the Hub or a folder of Parquet files, got {path}."
+            ) from error
         files = builder.config.data_files or {}
         others = [file for split in files.values() for file in split if not file.endswith(".parquet")]
         if others or not files:
@@ -290,7 +292,9 @@ class ParquetPointClouds(torch.utils.data.Dataset):
         key = (epoch, number)
         if lane not in self._windows or self._windows[lane][0] != key:
             self._windows.pop(lane, None)  # before the next one is read
-            pieces = self._plan(epoch, lane)[number].pieces if self.shuffle else [_Piece(number, 0, self._sizes[number])]
+            pieces = (
+                self._plan(epoch, lane)[number].pieces if self.shuffle else [_Piece(number, 0, self._sizes[number])]
+            )
             tables = [
                 self._read_row_group(piece.group, ["points"]).slice(piece.start, piece.stop - piece.start)
                 for piece in pieces

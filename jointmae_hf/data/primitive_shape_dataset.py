@@ -64,9 +64,9 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
     @property
     def info(self) -> datasets.DatasetInfo:
         """`datasets.DatasetInfo`: License and description, those of the stored dataset."""
-        from jointmae_hf.data.builders.primitive_shapes import DESCRIPTION, LICENSE
-
         import datasets
+
+        from jointmae_hf.data.builders.primitive_shapes import DESCRIPTION, LICENSE
 
         return datasets.DatasetInfo(description=DESCRIPTION, license=LICENSE)
 

@@ -56,14 +56,14 @@ class PointCloudStream(torch.utils.data.IterableDataset):
         Raises:
             ValueError: If it has fewer.
         """
-        found = sum(1 for _ in islice(_samples(self.stream, 0), num_clouds))
+        found = sum(1 for _ in islice(_samples(self.stream.with_format("arrow")), num_clouds))
         if found < num_clouds:
-            name = self.info.dataset_name or "the stream"
-            raise ValueError(f"`stream` must hold at least {num_clouds} clouds, one batch, got {found} in {name}.")
+            name = f" in {self.info.dataset_name}" if self.info.dataset_name else ""
+            raise ValueError(f"`stream` must hold at least {num_clouds} clouds, one batch, got {found}{name}.")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
-        first, step, stream = 0, 1, self.stream
+        first, step, stream = 0, 1, self.stream.with_format("arrow")  # which forgets its epoch
         if worker is not None:
             first, step = worker.id, worker.num_workers
             stream = split_dataset_by_node(stream, rank=worker.id, world_size=worker.num_workers)
@@ -71,7 +71,7 @@ class PointCloudStream(torch.utils.data.IterableDataset):
         while True:
             stream.set_epoch(epoch)
             before = index
-            for sample in _samples(stream, 0):
+            for sample in _samples(stream):
                 yield {**sample, "index": index}
                 index += step
             if index == before:
@@ -79,19 +79,20 @@ class PointCloudStream(torch.utils.data.IterableDataset):
             epoch += 1
 
 
-def _samples(stream: datasets.IterableDataset, first_index: int) -> Iterator[dict[str, Any]]:
-    """Generate the samples of one pass."""
-    for clouds in _tables(stream, _CLOUDS_PER_TABLE, first_index):
+def _samples(stream: datasets.IterableDataset) -> Iterator[dict[str, Any]]:
+    """Generate the samples of one pass of a stream of Arrow tables."""
+    for clouds in _tables(stream, _CLOUDS_PER_TABLE):
         yield from (clouds[row] for row in range(len(clouds)))
 
 
-def _tables(stream: datasets.IterableDataset, num_clouds: int, first_index: int) -> Iterator[PointCloudDataset]:
-    """Generate pieces of one pass, without decoding single numbers in Python."""
-    for table in stream.with_format("arrow").iter(num_clouds):
+def _tables(stream: datasets.IterableDataset, num_clouds: int) -> Iterator[PointCloudDataset]:
+    """Generate pieces of one pass of a stream of Arrow tables, without decoding single numbers in Python."""
+    first = 0
+    for table in stream.iter(num_clouds):
         # Without a fingerprint of its own, `Dataset` would hash every table.
-        clouds = PointCloudDataset(datasets.Dataset(table, fingerprint="streamed"), first_index=first_index)
+        clouds = PointCloudDataset(datasets.Dataset(table, fingerprint="streamed"), first_index=first)
         yield clouds
-        first_index += len(clouds)
+        first += len(clouds)
 
 
 def stream_batches(
@@ -127,6 +128,6 @@ def _stream_batches(
     stream: datasets.IterableDataset, batch_size: int, collator: PointCloudCollator
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Generate the batches; `stream_batches` checks its arguments when it is called, not at the first batch."""
-    for clouds in _tables(stream, _BATCHES_PER_TABLE * batch_size, 0):
+    for clouds in _tables(stream.with_format("arrow"), _BATCHES_PER_TABLE * batch_size):
         for start in range(0, len(clouds), batch_size):
             yield collator(clouds.__getitems__(range(start, min(start + batch_size, len(clouds)))))

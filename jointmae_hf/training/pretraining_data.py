@@ -105,7 +105,8 @@ class PreTrainingDataArguments:
         },
     )
     data_dir: list[str] | None = field(
-        default=None, metadata={"help": "Folder of the dataset's files; of several, those of the ones that read files."}
+        default=None,
+        metadata={"help": "Folder of the dataset's files; of several, those of the ones that read files."},
     )
     dataset_options: str = field(
         default="{}",
@@ -116,12 +117,13 @@ class PreTrainingDataArguments:
     )
 
     def __post_init__(self) -> None:
-        names, folders = self.dataset or [None], self.data_dir or []
+        names: Sequence[Any] = self.dataset or [None]
+        folders = self.data_dir or []
         _check_names([name for name in names if name is not None])
         options = self._parse_options(len(names))
         self._check_weights()
         reading = [place for place, name in enumerate(names) if _reads_folder(name)] if len(names) > 1 else [0]
-        if len(folders) > len(reading) or len(names) > 1 and len(folders) < len(reading):
+        if len(folders) > len(reading) or (len(names) > 1 and len(folders) < len(reading)):
             needed = ", ".join(str(names[place]) for place in reading) or "none of them"
             raise ValueError(
                 f"`data_dir` must name one folder for each dataset that reads one ({needed}), got {len(folders)}: "
@@ -219,7 +221,9 @@ class PreTrainingDataArguments:
             except ValueError as error:
                 raise ValueError(str(error).replace("`weights`", "`dataset_weights`")) from error
         elif weights is not None:
-            raise ValueError(f"`dataset_weights` must come with several datasets, got {weights} for one. Drop the flag.")
+            raise ValueError(
+                f"`dataset_weights` must come with several datasets, got {weights} for one. Drop the flag."
+            )
 
     def _check_twice(self) -> None:
         """Raise if a dataset is there twice."""

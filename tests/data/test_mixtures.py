@@ -31,7 +31,9 @@ def columns(batch):
     return batch["index"].tolist(), batch["points"][:, 0, 0].int().tolist()
 
 
-@pytest.mark.parametrize("weights", [[1], [7, 3], [1, 1, 1], [0.5, 0.3, 0.15, 0.05], [1 / 3, 1 / 7, 0.6, 0.01, 2**0.5]])
+@pytest.mark.parametrize(
+    "weights", [[1], [7, 3], [1, 1, 1], [0.5, 0.3, 0.15, 0.05], [1 / 3, 1 / 7, 0.6, 0.01, 2**0.5]]
+)
 def test_no_dataset_is_ever_off_its_share_by_a_whole_cloud(weights):
     mixture = MixtureDataset([clouds(50) for _ in weights], weights, length=12_000)
     chosen, _ = mixture.locate(range(12_000))

@@ -205,7 +205,7 @@ def test_too_few_clouds_are_named_with_their_file(tmp_path):
 
 def test_file_without_points_is_refused(tmp_path):
     datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="must have a column `points` of .* got None"):
+    with pytest.raises(ValueError, match=r"must have a column `points` of .* got None"):
         ParquetPointClouds([str(tmp_path / "text.parquet")])
 
 
