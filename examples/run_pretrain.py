@@ -137,7 +137,7 @@ def main() -> None:
     shares = data.shares(trainer.state.global_step * trainer.get_total_train_batch_size(training))
     described = [
         TrainingData.from_split(name, split, **share)
-        for (name, split), share in zip(data.sources.items(), shares, strict=True)
+        for (name, split), share in zip(data.sources, shares, strict=True)
     ]
     settings = recipe.describe(training, config)
     facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(one) for one in described]}

@@ -76,8 +76,9 @@ class TrainingData:
         Returns:
             `TrainingData`: Name, license, home page and number of clouds.
         """
-        found = {"license": split.info.license or None, "url": split.info.homepage or None, "num_samples": len(split)}
-        return cls(name, **{**found, **known})
+        found = {"license": split.info.license or None, "url": split.info.homepage or None}
+        num_samples = getattr(split, "num_rows", len(split))  # an epoch of streamed files leaves some out
+        return cls(name, **{**found, "num_samples": num_samples, **known})
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ WITHOUT_FOLDER = frozenset({"primitive_shapes", "sample_shapes", "synthetic_shap
 ENDLESS = 1 << 40
 """Number of `primitive_shapes` in a mixture, more than any run takes."""
 
+STREAM_OPTIONS = frozenset({"batch_size", "buffer_size", "num_lanes", "revision", "seed"})
+"""Options of Parquet files, see [`ParquetPointClouds`]."""
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _OWN_ORDER = Refusal(("sequential",), "Mixtures and streamed Parquet files are shuffled already. Drop the flag.")
 
@@ -40,8 +43,8 @@ class PreTrainingData:
             Name for results.
         splits (`Mapping[str, Any]`):
             `train` and `validation`.
-        sources (`dict[str, Any]`):
-            Training clouds of each dataset, by its name.
+        sources (`Sequence[tuple[str, Any]]`):
+            Name and training clouds of each dataset.
         labeled (`DatasetDict`, *optional*):
             Splits of the first dataset with classes, for the linear SVM; none of streamed files.
         labeled_name (`str`, *optional*):
@@ -50,7 +53,7 @@ class PreTrainingData:
 
     name: str
     splits: Mapping[str, Any]
-    sources: dict[str, Any]
+    sources: Sequence[tuple[str, Any]]
     labeled: DatasetDict | None = None
     labeled_name: str | None = None
 
@@ -74,7 +77,7 @@ class PreTrainingData:
         if len(self.sources) == 1:
             return [{}]
         drawn = [int(count) for count in train.counts(num_clouds)]
-        sizes = [len(clouds) for clouds in self.sources.values()]
+        sizes = [len(clouds) for _, clouds in self.sources]
         return [
             {"share": share, "num_drawn": count, "num_samples": min(count, size)}
             for share, count, size in zip(train.shares, drawn, sizes, strict=True)
@@ -122,8 +125,8 @@ class PreTrainingDataArguments:
         _check_names([name for name in names if name is not None])
         options = self._parse_options(len(names))
         self._check_weights()
-        reading = [place for place, name in enumerate(names) if _reads_folder(name)] if len(names) > 1 else [0]
-        if len(folders) > len(reading) or (len(names) > 1 and len(folders) < len(reading)):
+        reading = [place for place, name in enumerate(names) if name is None or _reads_folder(name)]
+        if len(folders) != len(reading) and not (names[0] is None and not folders):
             needed = ", ".join(str(names[place]) for place in reading) or "none of them"
             raise ValueError(
                 f"`data_dir` must name one folder for each dataset that reads one ({needed}), got {len(folders)}: "
@@ -134,6 +137,13 @@ class PreTrainingDataArguments:
             DatasetArguments(name, by_place.get(place), json.dumps(options[place])) for place, name in enumerate(names)
         ]
         self._check_twice()
+        for source in self.sources:
+            unknown = sorted(set(source.options) - STREAM_OPTIONS) if _is_streamed(source) else []
+            if unknown:
+                raise ValueError(
+                    f"`dataset_options` of Parquet files must be of {', '.join(sorted(STREAM_OPTIONS))}, got "
+                    f"{', '.join(unknown)} for {_name_of(source)}."
+                )
 
     @property
     def dataset_name(self) -> str:
@@ -172,7 +182,7 @@ class PreTrainingDataArguments:
             splits = source.load(training.seed, validation_share, **defaults)
         is_labeled = not _is_streamed(source) and "label" in splits["train"].features
         labeled = (splits, self.dataset_name) if is_labeled else (None, None)
-        return PreTrainingData(self.dataset_name, splits, {self.dataset_name: splits["train"]}, *labeled)
+        return PreTrainingData(self.dataset_name, splits, [(self.dataset_name, splits["train"])], *labeled)
 
     def _load_mixture(
         self, training: TrainingArguments, validation_share: float, defaults: Mapping[str, Any]
@@ -192,7 +202,7 @@ class PreTrainingDataArguments:
             ((one, name) for one, name in zip(loaded, names, strict=True) if _has_classes(one)), (None, None)
         )
         splits = {"train": mix("train", shuffle=True), "validation": mix("validation", shuffle=False)}
-        sources = {name: one["train"] for name, one in zip(names, loaded, strict=True)}
+        sources = [(name, one["train"]) for name, one in zip(names, loaded, strict=True)]
         return PreTrainingData(self.dataset_name, splits, sources, *labeled)
 
     def _parse_options(self, count: int) -> list[dict[str, Any]]:
@@ -245,9 +255,9 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
-def _reads_folder(name: str | None) -> bool:
+def _reads_folder(name: str) -> bool:
     """Return whether a dataset of this name reads the files of a folder."""
-    return name is not None and name not in WITHOUT_FOLDER and "/" not in name
+    return name not in WITHOUT_FOLDER and "/" not in name
 
 
 def _is_streamed(source: DatasetArguments) -> bool:
@@ -301,15 +311,13 @@ def _stream(
 
     readers = training.world_size * max(1, training.dataloader_num_workers)
     path = source.data_dir if source.dataset == "parquet" else source.dataset
-    if path is None:
-        raise ValueError("`data_dir` must name the folder of the Parquet files, got none.")
     options = {
         "batch_size": training.per_device_train_batch_size,
         "num_lanes": num_lanes or readers * -(-8 // readers),
         "seed": training.seed if training.data_seed is None else training.data_seed,
         **source.options,
     }
-    splits = ParquetPointClouds.from_repository(path, **options)
+    splits = ParquetPointClouds.from_repository(str(path), **options)
     if "train" not in splits:
         raise ValueError(f"`dataset` must have a split `train`, got {', '.join(splits)} in {path}.")
     if "validation" in splits:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
 from jointmae_hf.data import MixtureDataset, PointCloudCollator, PointCloudTensors, PrimitiveShapeDataset
@@ -69,12 +70,16 @@ def test_workers_change_nothing_in_any_epoch(mixture, persistent):
     assert together == alone
 
 
-def test_processes_change_nothing(mixture):
-    alone = {place: number for _, place, number in numbers_of(mixture, [2])}
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_processes_share_the_batches_of_one(mixture, epoch):
+    loader = DataLoader(mixture, 2, collate_fn=PointCloudCollator())
+    alone = numbers_of(mixture, [epoch])
+    together = []
     for rank in range(2):
-        mixture.set_epoch(2)
-        batch = PointCloudCollator()(mixture.__getitems__(range(rank * 10, rank * 10 + 10)))
-        assert columns(batch)[1] == [alone[place] for place in range(rank * 10, rank * 10 + 10)]
+        shard = prepare_data_loader(loader, num_processes=2, process_index=rank, put_on_device=False)
+        shard.set_epoch(epoch)
+        together += [(epoch, *pair) for batch in shard for pair in zip(*columns(batch), strict=True)]
+    assert sorted(together) == alone
 
 
 def test_epoch_ends_when_the_first_dataset_was_seen_once():

@@ -72,7 +72,7 @@ def test_results_and_card_name_the_dataset(finished):
     _, folder, _ = finished
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     (data,) = results["run"]["training_data"]
-    assert (data["name"], data["license"], data["num_samples"]) == ("tester/clouds", "apache-2.0", 56)
+    assert (data["name"], data["license"], data["num_samples"]) == ("tester/clouds", "apache-2.0", 60)
     assert "tester/clouds" in (folder / "README.md").read_text(encoding="utf-8")
 
 

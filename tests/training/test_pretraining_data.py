@@ -61,8 +61,8 @@ def test_mixture_has_shares_counts_and_the_labels_of_one_dataset(training, mixed
 
 def test_mixture_generates_primitive_shapes_without_end(training, mixed):
     data = mixed.load(training)
-    assert len(data.sources["primitive_shapes"]) == ENDLESS
-    assert data.sources["primitive_shapes"].info.license == "apache-2.0"
+    name, shapes = data.sources[0]
+    assert (name, len(shapes), shapes.info.license) == ("primitive_shapes", ENDLESS, "apache-2.0")
 
 
 def test_validation_of_a_mixture_is_the_same_in_every_epoch(training, mixed):
@@ -117,6 +117,9 @@ def test_lanes_are_a_multiple_of_the_readers(parquet, training, monkeypatch):
         (["--dataset", "a/b", "--dataset_weights", "1"], "`dataset_weights` must come with several datasets, got"),
         (["--dataset", "a/b", "a/b", "--dataset_weights", "1", "2"], "must name each dataset once, got a/b twice"),
         (["--dataset", "a/b", "folder", "--dataset_weights", "1", "2"], r"reads one \(folder\), got 0: none"),
+        (["--dataset", "a/b", "--data_dir", "c"], r"reads one \(none of them\), got 1: c"),
+        (["--dataset", "folder"], r"reads one \(folder\), got 0: none"),
+        (["--dataset", "a/b", "--dataset_options", '{"size": 3}'], "of Parquet files must be of .*, got size for a/b"),
         (["--data_dir", "a", "b"], "`data_dir` must name one folder .*, got 2: a, b"),
         (
             ["--dataset", "a/b", "c/d", "--dataset_weights", "1", "2", "--dataset_options", '{"seed": 1}'],
