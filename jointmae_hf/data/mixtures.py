@@ -234,8 +234,7 @@ class MixtureDataset(torch.utils.data.Dataset):
         for one in np.unique(rounds).tolist():
             rows = rounds == one
             epoch = one * len(self.datasets) + number  # another order for each dataset
-            permuted = counter_permutation(self.seed, epoch, torch.from_numpy(places[rows]), size, RandomStream.ORDER)
-            positions[rows] = permuted.numpy()
+            positions[rows] = counter_permutation(self.seed, epoch, places[rows], size, RandomStream.ORDER)
         return positions
 
     def _clouds(self, number: int, visits: np.ndarray) -> list[np.ndarray]:

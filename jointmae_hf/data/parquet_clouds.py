@@ -268,8 +268,8 @@ class ParquetPointClouds(torch.utils.data.Dataset):
 
     def _cut(self, epoch: int, start: int, stop: int) -> list[_Window]:
         """Cut some clouds of the permuted row groups into windows."""
-        numbers = torch.arange(len(self._groups))
-        order = counter_permutation(self.seed, -1 - epoch, numbers, len(numbers), RandomStream.ORDER).numpy()
+        numbers = np.arange(len(self._groups))
+        order = counter_permutation(self.seed, -1 - epoch, numbers, len(numbers), RandomStream.ORDER)
         ends = self._sizes[order].cumsum()
         windows: list[_Window] = []
         pieces: list[_Piece] = []
@@ -338,9 +338,9 @@ class ParquetPointClouds(torch.utils.data.Dataset):
             for number in np.unique(numbers[lanes == lane]).tolist():
                 rows = np.flatnonzero((lanes == lane) & (numbers == number))
                 window, shuffle = windows[number], (epoch << 40) + (lane << 24) + number
-                inside = torch.from_numpy(places[rows] - window.start)
+                inside = places[rows] - window.start
                 inside = counter_permutation(self.seed, shuffle, inside, window.num_rows, RandomStream.ORDER)
-                located.append((rows, lane, number, inside.numpy()))
+                located.append((rows, lane, number, inside))
         return located
 
     def _read(self, indices: Sequence[int], epoch: int | None = None) -> list[dict[str, Any]]:
