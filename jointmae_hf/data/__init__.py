@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from .builders.shapenet_part import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS, ShapeNetPart
     from .builders.synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
     from .collator import PointCloudCollator
-    from .counter_rng import RandomStream, counter_normal, counter_uniform
+    from .counter_rng import RandomStream, counter_normal, counter_permutation, counter_uniform
     from .dataset import PointCloudDataset, PointCloudTensors, as_clouds, read_point_cloud_tensors
     from .loading import hold_out, load_point_clouds, load_splits
+    from .mixtures import MixtureDataset
+    from .parquet_clouds import ParquetPointClouds
     from .primitive_shape_dataset import PrimitiveShapeDataset
     from .readers.formats import POINT_CLOUD_SUFFIXES, read_point_cloud
     from .schema import point_cloud_features, point_cloud_table
-    from .streaming import stream_batches
+    from .streaming import PointCloudStream, stream_batches
     from .synthetic.compositions import CompositionOptions, compose_shapes
     from .synthetic.families import SHAPE_CLASS_PARTS, SHAPE_CLASSES, SHAPE_PARTS, SyntheticShape, generate_shape
     from .transforms import (
@@ -59,12 +61,15 @@ __all__ = [
     "DatasetError",
     "FarthestPointSubsample",
     "Jitter",
+    "MixtureDataset",
     "ModelNet40",
     "ModelNetFewShot",
     "Normalize",
+    "ParquetPointClouds",
     "PointCloudCollator",
     "PointCloudDataset",
     "PointCloudFolder",
+    "PointCloudStream",
     "PointCloudTensors",
     "PrimitiveShapeDataset",
     "PrimitiveShapes",
@@ -86,6 +91,7 @@ __all__ = [
     "as_clouds",
     "compose_shapes",
     "counter_normal",
+    "counter_permutation",
     "counter_uniform",
     "generate_shape",
     "hold_out",

@@ -8,6 +8,7 @@ so it runs in int64, where products wrap around and the logical shift is an arit
 import math
 from enum import IntEnum
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class RandomStream(IntEnum):
     SUBSAMPLE = 7
     COMPOSITION = 101
     PRIMITIVES = 102
+    ORDER = 103
 
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
@@ -119,3 +121,64 @@ def counter_normal(seed: int, epoch: int, index: Tensor, stream: int | RandomStr
     """
     radius, angle = counter_uniform(seed, epoch, index, stream, (2, *shape)).unbind(dim=1)
     return torch.sqrt(-2.0 * torch.log(1.0 - radius)) * torch.cos(2.0 * torch.pi * angle)
+
+
+_NUM_ROUNDS = 8
+
+
+def counter_permutation(seed: int, epoch: int, index: np.ndarray, size: int, stream: int | RandomStream) -> np.ndarray:
+    """Permute the numbers below `size`, without a table: any place of a permutation of any length costs the same.
+
+    A Feistel network permutes the next power of four, and a number outside `size` is permuted again until it is inside
+    (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). It works on numpy arrays, for workers of a loader.
+
+    Args:
+        seed (`int`):
+            Seed of the run.
+        epoch (`int`):
+            Number of the permutation.
+        index (`np.ndarray` of shape `(batch_size,)`):
+            Places in the permutation, integers from 0 to `size - 1`.
+        size (`int`):
+            Length of the permutation, positive.
+        stream (`int` or `RandomStream`):
+            Purpose of the permutation.
+
+    Returns:
+        `np.ndarray`: int64 of shape `(batch_size,)`, from 0 to `size - 1`.
+
+    Raises:
+        ValueError: If a place is outside the permutation.
+
+    Example:
+        >>> sorted(counter_permutation(0, 0, np.arange(5), size=5, stream=RandomStream.ORDER).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    if len(index) and not 0 <= index.min() <= index.max() < size:
+        raise ValueError(f"`index` must be from 0 to {size - 1}, got {index.min()} to {index.max()}.")
+    gamma, modulus = np.uint64(_GOLDEN_GAMMA), 1 << 64
+    key = np.array([seed % modulus], dtype=np.uint64)
+    for word in (epoch, stream, size):
+        key = _mix_unsigned((key ^ np.uint64(word % modulus)) + gamma)
+    keys = _mix_unsigned(key + np.arange(1, _NUM_ROUNDS + 1, dtype=np.uint64) * gamma)
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    permuted = _permute_bits(index.astype(np.uint64), keys, half)
+    while len(outside := np.flatnonzero(permuted >= size)):
+        permuted[outside] = _permute_bits(permuted[outside], keys, half)
+    return permuted.astype(np.int64)
+
+
+def _mix_unsigned(bits: np.ndarray) -> np.ndarray:
+    """Apply the finalizer of SplitMix64 to uint64."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(_FIRST_FACTOR)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(_SECOND_FACTOR)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _permute_bits(numbers: np.ndarray, keys: np.ndarray, half: int) -> np.ndarray:
+    """Permute the numbers of `2 * half` bits by a Feistel network with one round for each key."""
+    num_bits, low_bits = np.uint64(half), np.uint64((1 << half) - 1)
+    left, right = numbers >> num_bits, numbers & low_bits
+    for key in keys:
+        left, right = right, left ^ (_mix_unsigned(right ^ key) & low_bits)
+    return (left << num_bits) | right

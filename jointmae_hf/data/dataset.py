@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,45 +21,76 @@ SPLITS = ("train", "test", "validation")
 """Split of each number in the array `split` of a `.npz` file."""
 
 
-def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return values and row bounds of one chunk without a copy; nested lists are joined per row."""
+def _list_chunk(chunk: pa.Array, name: str) -> tuple[np.ndarray, memoryview, memoryview | None]:
+    """Return values of one chunk, bounds of its rows and, of nested lists, bounds of their points, all without a copy."""
     import pyarrow as pa
 
     storage = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
     if storage.null_count or not pa.types.is_list(storage.type):
         raise ValueError(f"`dataset` column `{name}` must hold lists without nulls, got {storage.type}.")
     # `values` and `flatten` differ: the first keeps what lies before a slice, as the offsets expect.
-    bounds, values = storage.offsets.to_numpy(), storage.values
+    bounds, values, inner = storage.offsets.to_numpy(), storage.values, None
     if pa.types.is_list(values.type):
-        # Bounds of rows of points become bounds of coordinates: no need to look at each point's three.
-        rows, bounds, values = bounds, values.offsets.to_numpy()[bounds], values.values
-        # `datasets` does not compare an array with its feature when it writes one.
-        if (np.diff(bounds) != 3 * np.diff(rows)).any():
-            raise ValueError(f"`dataset` column `{name}` must hold arrays (num_points, 3), got other widths.")
-    return values.to_numpy(zero_copy_only=True), bounds
+        inner, values = values.offsets.to_numpy(), values.values
+        _check_width(inner[bounds[-1]] - inner[bounds[0]], bounds[-1] - bounds[0], name)
+    # A memory view gives integers of Python faster than an array does.
+    return values.to_numpy(zero_copy_only=True), memoryview(bounds), None if inner is None else memoryview(inner)
 
 
-def _rows_of_lists(dataset: datasets.Dataset, name: str) -> list[np.ndarray]:
-    """Return one view for each row of a column of lists; made once, it costs less than finding its chunk for each sample."""
-    rows: list[np.ndarray] = []
-    for chunk in dataset.data.column(name).chunks:
-        values, bounds = _list_chunk(chunk, name)
-        rows += [values[start:end] for start, end in pairwise(bounds.tolist())]
-    return rows
+def _check_width(num_values: int, num_points: int, name: str) -> None:
+    """Raise unless points have three coordinates; `datasets` does not compare an array with its feature."""
+    if num_values != 3 * num_points:
+        raise ValueError(f"`dataset` column `{name}` must hold arrays (num_points, 3), got other widths.")
+
+
+class _ListColumn:
+    """Rows of a column of lists as views of its file, each found when it is read: no row costs memory or time before."""
+
+    def __init__(self, dataset: datasets.Dataset, name: str) -> None:
+        chunks = [chunk for chunk in dataset.data.column(name).chunks if len(chunk)]
+        self._name, self._chunks = name, [_list_chunk(chunk, name) for chunk in chunks]
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in chunks)]).tolist()
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def gather(self, rows: Sequence[int]) -> list[np.ndarray]:
+        """Return the numbers of some rows."""
+        gathered = []
+        for row in rows:
+            chunk = bisect_right(self._starts, row) - 1
+            values, bounds, inner = self._chunks[chunk]
+            row -= self._starts[chunk]
+            start, end = bounds[row], bounds[row + 1]
+            if inner is not None:
+                num_points = end - start
+                start, end = inner[start], inner[end]
+                if end - start != 3 * num_points:
+                    _check_width(end - start, num_points, self._name)
+            gathered.append(values[start:end])
+        return gathered
+
+    def lengths(self) -> np.ndarray:
+        """Return the number of lists or values of each row."""
+        return np.concatenate([np.diff(np.asarray(bounds)) for _, bounds, _ in self._chunks] or [np.zeros(0, int)])
 
 
 class PointCloudSamples(Sequence[dict[str, Any]]):
-    """Samples of a dataset at some positions, read one by one on access, or all at once by `stack`."""
+    """Samples of a dataset at some positions, read on the first access, or into one array by `stack`."""
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
+        self._samples: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, number: int) -> dict[str, Any]:  # type: ignore[override]
-        """Return one sample."""
-        return self.dataset[self.indices[number]]
+        """Return one sample; the first access reads all of them, once."""
+        if self._samples is None:
+            read = getattr(self.dataset, "_read", None)  # of datasets that read a batch faster than its samples
+            self._samples = read(self.indices) if read else [self.dataset[index] for index in self.indices]
+        return self._samples[number]
 
     def stack(self) -> dict[str, Any]:
         """Copy all samples into one array or tensor per key; all clouds must have `dataset.num_points` points."""
@@ -77,8 +108,9 @@ class PointCloudDataset(torch.utils.data.Dataset):
     `num_points` is the size of the clouds, `None` if they differ.
 
     Args:
-        dataset (`datasets.Dataset`):
-            One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter.
+        dataset (`datasets.Dataset` or `datasets.IterableDataset`):
+            One split from `load_point_clouds`, also after `select` or `shuffle`. Its format does not matter. A stream
+            gives a [`PointCloudStream`].
         first_index (`int`, *optional*, defaults to 0):
             `index` of the first sample, where `dataset` is a piece of a stream.
 
@@ -86,6 +118,16 @@ class PointCloudDataset(torch.utils.data.Dataset):
         TypeError: If `dataset` is not a `datasets.Dataset`, for instance a `DatasetDict` of several splits.
         ValueError: If `dataset` has no column `points`, `points` do not end in a dimension of size 3, or values are missing.
     """
+
+    def __new__(cls, dataset: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return a [`PointCloudStream`] for a `datasets.IterableDataset`, as torch takes streams as another class."""
+        import datasets
+
+        if isinstance(dataset, datasets.IterableDataset):
+            from .streaming import PointCloudStream
+
+            return PointCloudStream(dataset, *args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(self, dataset: datasets.Dataset, first_index: int = 0) -> None:
         import datasets
@@ -100,18 +142,15 @@ class PointCloudDataset(torch.utils.data.Dataset):
         self.dataset, self.first_index = dataset, first_index
         if "label" in dataset.column_names and dataset.data.column("label").null_count:
             raise ValueError("`dataset` column `label` must hold no nulls. Fill them or remove the column.")
-        points = _rows_of_lists(dataset, "points")
-        labels = dataset.data.column("label").to_numpy() if "label" in dataset.column_names else None
-        parts = _rows_of_lists(dataset, "part_labels") if "part_labels" in dataset.column_names else None
+        self._points = _ListColumn(dataset, "points")
+        self._labels = dataset.data.column("label").to_numpy() if "label" in dataset.column_names else None
+        self._part_labels = _ListColumn(dataset, "part_labels") if "part_labels" in dataset.column_names else None
         # A selection or a shuffle is a list of rows next to the table; `flatten_indices` would copy the table instead.
-        if dataset._indices is not None:
-            rows = dataset._indices.column(0).to_numpy()
-            points = [points[row] for row in rows]
-            labels = None if labels is None else labels[rows]
-            parts = None if parts is None else [parts[row] for row in rows]
-        self._points, self._labels, self._part_labels = points, labels, parts
-        widths = {len(row) for row in points} | {3 * len(row) for row in parts or ()}
-        self.num_points = widths.pop() // 3 if len(widths) == 1 else None
+        self._rows = None if dataset._indices is None else dataset._indices.column(0).to_numpy()
+        columns = [column for column in (self._points, self._part_labels) if column is not None]
+        rows = slice(None) if self._rows is None else self._rows
+        sizes = np.unique(np.concatenate([column.lengths()[rows] for column in columns]))
+        self.num_points = int(sizes[0]) if len(sizes) == 1 else None
 
     @property
     def files(self) -> list[str]:
@@ -119,20 +158,21 @@ class PointCloudDataset(torch.utils.data.Dataset):
         return [str(file["filename"]) for file in self.dataset.cache_files]
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len(self._points) if self._rows is None else len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one sample; a negative `index` counts from the end."""
-        length = len(self._points)
+        length = len(self)
         if not -length <= index < length:
             raise IndexError(f"`index` must be between {-length} and {length - 1}, got {index}.")
         index = int(index) % length
-        points = self._points[index].reshape(-1, 3)
+        row = index if self._rows is None else int(self._rows[index])
+        points = self._points.gather([row])[0].reshape(-1, 3)
         sample: dict[str, Any] = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
         if self._labels is not None:
-            sample["labels"] = int(self._labels[index])
+            sample["labels"] = int(self._labels[row])
         if self._part_labels is not None:
-            sample["part_labels"] = self._part_labels[index]
+            sample["part_labels"] = self._part_labels.gather([row])[0]
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> PointCloudSamples:
@@ -143,18 +183,19 @@ class PointCloudDataset(torch.utils.data.Dataset):
         """Return samples as arrays; see `PointCloudSamples.stack`."""
         if self.num_points is None:
             raise ValueError("`dataset` must hold clouds of one size to be stacked, got several.")
-        length = len(self._points)
+        length = len(self)
         outside = index[(index < -length) | (index >= length)]
         if len(outside):
             raise IndexError(f"`index` must be between {-length} and {length - 1}, got {outside[0]}.")
         index = index % length
-        rows = index.tolist()
-        points = np.array([self._points[row] for row in rows]).reshape(len(rows), self.num_points, 3)
+        chosen = index if self._rows is None else self._rows[index]
+        rows = chosen.tolist()
+        points = np.array(self._points.gather(rows)).reshape(len(rows), self.num_points, 3)
         batch = {"points": points.astype(np.float32, copy=False), "index": self.first_index + index}
         if self._labels is not None:
-            batch["labels"] = self._labels[index]
+            batch["labels"] = self._labels[chosen]
         if self._part_labels is not None:
-            batch["part_labels"] = np.array([self._part_labels[row] for row in rows])
+            batch["part_labels"] = np.array(self._part_labels.gather(rows))
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -287,13 +328,16 @@ def read_point_cloud_tensors(path: str | os.PathLike[str]) -> dict[str, PointClo
 
 
 def as_clouds(split: Any) -> Any:
-    """Return the samples of a split, whether it is a `datasets.Dataset`, in memory or generated.
+    """Return the samples of a split, whether it is a dataset or stream of `datasets`, in memory or generated.
 
     Args:
-        split (`datasets.Dataset`, [`PointCloudTensors`] or [`PrimitiveShapeDataset`]):
+        split (`datasets.Dataset`, `datasets.IterableDataset`, [`PointCloudTensors`] or another dataset of this package):
             The split.
 
     Returns:
-        [`PointCloudDataset`], or `split` itself if it is a dataset of point clouds for torch.
+        [`PointCloudDataset`], [`PointCloudStream`], or `split` itself if it is a dataset of point clouds for torch.
     """
-    return split if isinstance(split, torch.utils.data.Dataset) else PointCloudDataset(split)
+    import datasets
+
+    is_ours = isinstance(split, torch.utils.data.Dataset) and not isinstance(split, datasets.IterableDataset)
+    return split if is_ours else PointCloudDataset(split)

@@ -80,6 +80,11 @@ def _license_rows(split: datasets.Dataset | datasets.IterableDataset) -> Iterato
         yield from zip(table["license"].to_pylist(), table["credit"].to_pylist(), strict=True)
 
 
+def _count_samples(split: Any) -> int | None:
+    """Return the number of clouds, where it is known; an epoch of streamed files leaves some out."""
+    return getattr(split, "num_rows", None) or (len(split) if hasattr(split, "__len__") else None)
+
+
 def describe_licenses(split: Any) -> dict[str, Any]:
     """Describe a split that weights are trained on, for `results.json` and the card of the weights.
 
@@ -99,7 +104,7 @@ def describe_licenses(split: Any) -> dict[str, Any]:
     facts = {
         "license": getattr(split if info is None else info, "license", None) or None,
         "url": getattr(info, "homepage", None) or None,
-        "num_samples": len(split) if hasattr(split, "__len__") else counts.total() or None,
+        "num_samples": _count_samples(split) or counts.total() or None,
     }
     if not counts:
         return facts

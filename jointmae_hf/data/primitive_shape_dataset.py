@@ -1,7 +1,9 @@
 """Random compositions of primitives as a map-style dataset that generates each shape when it is read."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,6 +12,10 @@ from jointmae_hf.data.argument_checks import check_integer
 from jointmae_hf.data.synthetic.compositions import FIRST_INDEX_OF_SPLIT, CompositionOptions, compose_shapes
 
 from .dataset import PointCloudSamples
+
+
+if TYPE_CHECKING:
+    import datasets
 
 
 class PrimitiveShapeDataset(torch.utils.data.Dataset):
@@ -57,6 +63,15 @@ class PrimitiveShapeDataset(torch.utils.data.Dataset):
         self.num_shapes, self.num_points, self.seed, self.split = num_shapes, num_points, seed, split
         self.options = CompositionOptions() if options is None else options
         self.files: list[str] = []  # the watchdog of the trainer names the files of a dataset
+
+    @property
+    def info(self) -> datasets.DatasetInfo:
+        """`datasets.DatasetInfo`: License and description, those of the stored dataset."""
+        import datasets
+
+        from jointmae_hf.data.builders.primitive_shapes import DESCRIPTION, LICENSE
+
+        return datasets.DatasetInfo(description=DESCRIPTION, license=LICENSE)
 
     def __len__(self) -> int:
         return self.num_shapes

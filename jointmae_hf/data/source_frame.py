@@ -1,9 +1,13 @@
 """The frame of a dataset's source files, so that a feature extractor turns such a file into what training saw."""
 
+import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+
+logger = logging.getLogger(__name__)
 
 _NOTE = re.compile(r'Source frame: up_axis="([xyz])", do_mirror=(True|False), do_normalize=(True|False)\.')
 
@@ -41,12 +45,12 @@ def source_frame(clouds: Any) -> SourceFrame:
     """Return the frame of the files that a dataset was built from.
 
     Args:
-        clouds (`datasets.Dataset`, [`PointCloudDataset`], [`PointCloudTensors`] or a wrapper of one of them):
+        clouds (`datasets.Dataset`, [`PointCloudDataset`], [`PointCloudTensors`], [`MixtureDataset`] or a wrapper):
             Clouds, such as the training split of a run.
 
     Returns:
         [`SourceFrame`]: As the builder of the dataset states it. Without a statement, as for `PointCloudTensors` or Parquet
-        files, the points are their own source: y up, not mirrored.
+        files, the points are their own source: y up, not mirrored. So are those of a mixture of different frames.
 
     Raises:
         ValueError: If the dataset joins parts whose files have different frames.
@@ -56,6 +60,8 @@ def source_frame(clouds: Any) -> SourceFrame:
         >>> source_frame(load_point_clouds("sample_shapes", split="train"))
         SourceFrame(up_axis='y', do_mirror=False, do_normalize=False)
     """
+    if hasattr(clouds, "datasets"):
+        return _frame_of_mixture(clouds.datasets)
     for name in ("clouds", "dataset"):  # of `FewShotSplit` and `PointCloudDataset`
         clouds = getattr(clouds, name, clouds)
     description = getattr(getattr(clouds, "info", None), "description", None) or ""
@@ -67,3 +73,15 @@ def source_frame(clouds: Any) -> SourceFrame:
             "files to one frame first."
         )
     return frames.pop() if frames else SourceFrame()
+
+
+def _frame_of_mixture(parts: Sequence[Any]) -> SourceFrame:
+    """Return the frame of all files, or if they differ that of the points, with a warning."""
+    frames = {source_frame(part) for part in parts}
+    if len(frames) == 1:
+        return frames.pop()
+    logger.warning(
+        "The datasets of the mixture have files of different frames (%s): the feature extractor expects y up.",
+        ", ".join(sorted(frame.describe() for frame in frames)),
+    )
+    return SourceFrame()

@@ -232,14 +232,15 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _training_data_line(data: TrainingData) -> str:
-    """Return name, size and license of a dataset."""
+    """Return name, share, size and license of a dataset."""
     name = f"[{data.name}]({data.url})" if data.url else data.name
+    share = f", {100 * data.share:.4g} % of the batches" if data.share is not None else ""
     count = f", {data.num_samples:,} clouds" if data.num_samples is not None else ""
     if data.licenses:
         terms = ", licenses: " + ", ".join(f"{license} ({number:,})" for license, number in data.licenses.items())
     else:
         terms = f", license: {data.license}" if data.license else ""
-    return f"{name}{count}{terms}"
+    return f"{name}{share}{count}{terms}"
 
 
 def _environment(run: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,10 @@ class TrainingData:
             Number of clouds by license, where each cloud has its own.
         credits (sequence of `Mapping[str, Any]`, *optional*):
             `license`, `credit` and `num_samples` of each credit that such a license asks for.
+        share (`float`, *optional*):
+            Share of the training clouds that came from it, in a mixture of several datasets.
+        num_drawn (`int`, *optional*):
+            How many those were, counting a cloud each time it came.
     """
 
     name: str
@@ -59,6 +63,8 @@ class TrainingData:
     url: str | None = None
     num_samples: int | None = None
     hub_id: str | None = None
+    share: float | None = None
+    num_drawn: int | None = None
     licenses: Mapping[str, int] = field(default_factory=dict)
     credits: Sequence[Mapping[str, Any]] = ()
 

@@ -81,6 +81,10 @@ class DatasetArguments:
             self.dataset = "synthetic_shapes" if self.data_dir is None else "folder"
         self.options = parse_json_object("dataset_options", self.dataset_options)
 
+    def excluded_flags(self) -> dict[str, Refusal]:
+        """Return the flags of `TrainingArguments` that have no effect with this dataset: none."""
+        return {}
+
     @property
     def dataset_name(self) -> str:
         """`str`: Name of the dataset in results and cards; that of a folder without its path on this machine."""
@@ -181,25 +185,28 @@ class PreTrainingArguments:
         self.overrides = parse_config_overrides(self.config_overrides)
         self.passed: Mapping[str, Any] = {}  # fields of `TrainingArguments` on the command line
 
-    def check(self, dataset_arguments: DatasetArguments, training: TrainingArguments) -> None:
+    def check(self, dataset_arguments: Any, training: TrainingArguments) -> None:
         """Raise `ValueError` if flags contradict each other; a hook for scripts with further flags."""
 
 
 def parse_pretraining_arguments(
-    script_class: type[PreTrainingArguments], output_name: str, **defaults: Any
-) -> tuple[Any, DatasetArguments, TrainingArguments, PreTrainingRecipe]:
+    script_class: type[PreTrainingArguments],
+    output_name: str,
+    dataset_class: type[Any] = DatasetArguments,
+    **defaults: Any,
+) -> tuple[Any, Any, TrainingArguments, PreTrainingRecipe]:
     """Parse the flags of a script, with the values of the recipe and `defaults` as defaults of `TrainingArguments`.
 
     An invalid flag, or one that the script would ignore, ends the process with one line.
     """
-    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
-    (script, _), passed = read_flags(all_flags[:2])
+    all_flags: list[Any] = [script_class, dataset_class, TrainingArguments]
+    (script, dataset), passed = read_flags(all_flags[:2])
     parser = HfArgumentParser(all_flags)
     with exit_on_error(parser):
         if script.recipe not in RECIPES:
             raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
         recipe, task = RECIPES[script.recipe], "ablation" if output_name == "ablation" else "pretraining"
-        refuse_flags(passed, task, {})
+        refuse_flags(passed, task, dataset.excluded_flags())
         values = {"output_dir": f"outputs/{output_name}-{script.recipe}", "report_to": default_tracker()}
         values |= {**training_defaults(recipe), **defaults}
         parser.set_defaults(**fit_defaults(values, passed))

@@ -12,7 +12,15 @@ from torch.utils.data import DataLoader
 from transformers import ProgressCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
-from jointmae_hf.data import PointCloudCollator, PointCloudTensors, RandomStream, Transform, as_clouds, counter_uniform
+from jointmae_hf.data import (
+    PointCloudCollator,
+    PointCloudStream,
+    PointCloudTensors,
+    RandomStream,
+    Transform,
+    as_clouds,
+    counter_uniform,
+)
 from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
@@ -200,6 +208,34 @@ def training_defaults(recipe: PreTrainingRecipe) -> dict[str, Any]:
     }
 
 
+def prepare_training_data(split: Any, training: TrainingArguments) -> Any:
+    """Return the samples of a training split, after checking that they suffice for a batch.
+
+    Args:
+        split (`Any`):
+            See [`as_clouds`].
+        training (`transformers.TrainingArguments`):
+            Arguments of the run. Data that are shuffled by themselves, which have `set_epoch`, are then read in order.
+
+    Returns:
+        `torch.utils.data.Dataset`: The samples.
+
+    Raises:
+        ValueError: If a stream has fewer clouds than a batch, or comes without `max_steps`.
+    """
+    clouds = as_clouds(split)
+    if isinstance(clouds, PointCloudStream):
+        if training.max_steps < 1:
+            raise ValueError(
+                f"`max_steps` must be positive for a stream, whose length is unknown, got {training.max_steps}. Pass "
+                "--max_steps."
+            )
+        clouds.check_size(training.train_batch_size)
+    elif hasattr(clouds, "set_epoch"):
+        training.train_sampling_strategy = "sequential"
+    return clouds
+
+
 def build_trainer(
     config: JointMAEConfig,
     recipe: PreTrainingRecipe,
@@ -227,7 +263,7 @@ def build_trainer(
     Returns:
         [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
     """
-    train = as_clouds(splits["train"])
+    train = prepare_training_data(splits["train"], training)
     model, frame = JointMAEForPreTraining(config), source_frame(train)
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,

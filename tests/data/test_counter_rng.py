@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from jointmae_hf.data import RandomStream, counter_normal, counter_uniform
+from jointmae_hf.data import RandomStream, counter_normal, counter_permutation, counter_uniform
 
 
 INDEX = torch.arange(64)
@@ -31,7 +31,7 @@ def reference_uniform(seed, epoch, index, stream, count):
 def test_streams_keep_their_numbers():
     assert [(stream.name, stream.value) for stream in RandomStream] == [
         ("MASK_3D", 0), ("MASK_2D", 1), ("VIEW", 2), ("SCALE", 3), ("TRANSLATE", 4), ("ROTATE", 5), ("JITTER", 6),
-        ("SUBSAMPLE", 7), ("COMPOSITION", 101), ("PRIMITIVES", 102),
+        ("SUBSAMPLE", 7), ("COMPOSITION", 101), ("PRIMITIVES", 102), ("ORDER", 103),
     ]  # fmt: skip
 
 
@@ -116,3 +116,38 @@ def test_uniform_refuses_an_index_that_is_not_a_vector():
 def test_uniform_refuses_a_fraction_of_an_epoch():
     with pytest.raises(TypeError, match=r"`epoch` must be an int, got 0\.5"):
         uniform(epoch=0.5)
+
+
+def permutation(size, seed=0, epoch=0, stream=RandomStream.ORDER):
+    return counter_permutation(seed, epoch, np.arange(size), size, stream).tolist()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 16, 17, 1000, 4097])
+def test_permutation_has_every_number_once(size):
+    assert sorted(permutation(size)) == list(range(size))
+
+
+def test_permutation_is_the_same_place_by_place():
+    places = np.array([3, 2**40 - 1, 17])
+    together = counter_permutation(5, 1, places, 2**40, RandomStream.ORDER)
+    alone = [int(counter_permutation(5, 1, place[None], 2**40, RandomStream.ORDER)[0]) for place in places]
+    assert together.tolist() == alone
+    assert together.dtype == np.int64
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}, {"stream": 1}])
+def test_permutation_changes_with_seed_epoch_and_stream(other):
+    same = np.array(permutation(1000)) == np.array(permutation(1000, **other))
+    assert same.sum() < 10  # one place in 1,000 is expected
+
+
+def test_permutation_spreads_every_number_over_all_places():
+    counts = np.zeros((8, 8))
+    for epoch in range(800):
+        counts[np.arange(8), permutation(8, epoch=epoch)] += 1
+    assert stats.chisquare(counts.ravel()).pvalue > 0.001
+
+
+def test_permutation_refuses_places_outside():
+    with pytest.raises(ValueError, match="`index` must be from 0 to 4, got 2 to 5"):
+        counter_permutation(0, 0, np.array([2, 5]), 5, 0)

@@ -1,9 +1,21 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
+from torch.utils.data import DataLoader
 
-from jointmae_hf.data import PointCloudCollator, PointCloudDataset, stream_batches, streaming
+from jointmae_hf.data import (
+    MixtureDataset,
+    PointCloudCollator,
+    PointCloudDataset,
+    PointCloudStream,
+    PointCloudTensors,
+    as_clouds,
+    stream_batches,
+    streaming,
+)
 from jointmae_hf.data.conversion import convert_to_parquet
 
 
@@ -52,3 +64,60 @@ def test_wrong_arguments_are_refused_at_once(stream, shapes):
         stream_batches(stream, 0)
     with pytest.raises(TypeError, match=r"`stream` must be .*, got Dataset"):
         stream_batches(shapes["train"], 4)
+
+
+@pytest.fixture
+def rows(shapes):
+    """The 24 clouds as a stream that is not of Parquet files, at whose end `datasets` waits for 5 seconds."""
+    return shapes["train"].to_iterable_dataset(num_shards=2)
+
+
+def test_dataset_class_takes_a_stream(stream):
+    assert isinstance(PointCloudDataset(stream), PointCloudStream)
+    assert isinstance(as_clouds(stream), torch.utils.data.IterableDataset)
+
+
+def test_stream_repeats_its_clouds_and_counts_on(rows, shapes):
+    own = PointCloudDataset(shapes["train"])
+    samples = list(islice(PointCloudDataset(rows), 50))
+    assert [sample["index"] for sample in samples] == list(range(50))
+    for sample in samples[::7]:
+        np.testing.assert_array_equal(sample["points"], own[sample["index"] % 24]["points"])
+
+
+def first_coordinates(samples):
+    return [float(sample["points"][0, 0]) for sample in samples]
+
+
+def test_shuffled_stream_is_shuffled_again_in_each_pass(rows):
+    numbers = first_coordinates(islice(PointCloudDataset(rows.shuffle(seed=1, buffer_size=24)), 48))
+    assert sorted(numbers[:24]) == sorted(numbers[24:])
+    assert numbers[:24] != numbers[24:]
+
+
+def test_workers_share_a_pass_of_the_stream(rows):
+    loader = DataLoader(PointCloudDataset(rows), 4, num_workers=2, collate_fn=PointCloudCollator())
+    batches = list(islice(loader, 6))
+    assert sorted(torch.cat([batch["index"] for batch in batches]).tolist()) == list(range(24))
+    points = torch.cat([batch["points"][:, 0, 0] for batch in batches]).tolist()
+    assert sorted(points) == sorted(first_coordinates(islice(PointCloudDataset(rows), 24)))
+
+
+def test_short_and_empty_streams_are_refused(rows):
+    with pytest.raises(ValueError, match="`stream` must hold at least 25 clouds, one batch, got 24"):
+        PointCloudDataset(rows).check_size(25)
+    with pytest.raises(ValueError, match="`stream` must hold at least 1 clouds, one batch, got 0"):
+        PointCloudDataset(rows.take(0)).check_size(1)
+    with pytest.raises(ValueError, match="at least one cloud for each of 1 readers, got none"):
+        next(iter(PointCloudDataset(rows.take(0))))
+
+
+def test_stream_without_points_is_refused():
+    texts = Dataset.from_dict({"text": ["a"]}).to_iterable_dataset()
+    with pytest.raises(ValueError, match="`dataset` must have a column `points`"):
+        PointCloudDataset(texts).check_size(1)
+
+
+def test_stream_in_a_mixture_is_refused_by_name(rows):
+    with pytest.raises(TypeError, match="must have a length each, got the stream web"):
+        MixtureDataset([rows, PointCloudTensors(torch.rand(4, 8, 3))], [1, 1], names=["web", "mine"])

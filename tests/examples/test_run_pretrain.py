@@ -100,6 +100,27 @@ def test_script_resumes_to_the_same_weights(finished, cloud_folder):
     assert all(first[name].equal(second[name]) for name in first)
 
 
+def test_script_mixes_datasets_and_reports_their_shares(tmp_path, cloud_folder):
+    flags = ["--dataset", "primitive_shapes", "folder", "--dataset_weights", "0.75", "0.25"]
+    flags += ["--dataset_options", '[{"num_points": 256, "num_validation": 6}, {}]', "--data_dir", str(cloud_folder)]
+    flags += ["--config_overrides", json.dumps(SMALL), "--max_steps", "2", "--per_device_train_batch_size", "8"]
+    process = run(tmp_path, *flags, "--use_cpu", "True", "--save_strategy", "no", "--report_to", "none")
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["run"]["training_data"]
+    assert [(one["name"], one["license"], one["share"], one["num_drawn"]) for one in data] == [
+        ("primitive_shapes", "apache-2.0", 0.75, 12),
+        (cloud_folder.name, None, 0.25, 4),
+    ]
+    assert "75 % of the batches, 12 clouds" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "linear SVM accuracy on held-out clouds" in process.stdout  # of the folder, which has classes
+
+
+def test_script_names_a_wrong_weight_before_any_work(tmp_path):
+    flags = ["--dataset", "primitive_shapes", "sample_shapes", "--dataset_weights", "0.7", "0"]
+    process = run(tmp_path, *flags, check=False)
+    assert process.returncode == 2
+    assert "`dataset_weights` must be positive and finite, got 0.0 for sample_shapes" in process.stderr
+
+
 def test_script_refuses_an_unknown_recipe(tmp_path):
     process = run(tmp_path, "--recipe", "quickest", check=False)
     assert process.returncode != 0

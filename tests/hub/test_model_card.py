@@ -188,3 +188,13 @@ def test_known_facts_override_those_of_the_folder(output_dir):
 
 def test_card_from_run_does_not_contain_the_path_of_the_folder(output_dir):
     assert str(output_dir.parent) not in str(card_from_run(output_dir))
+
+
+def test_training_data_of_a_mixture_have_their_shares():
+    data = [
+        TrainingData("Shapes", "MIT", num_samples=300, share=0.75, num_drawn=300),
+        TrainingData("Mine", share=0.25),
+    ]
+    text = str(render_model_card(replace(FACTS, training_data=data)))
+    assert "- Shapes, 75 % of the batches, 300 clouds, license: MIT" in text
+    assert "- Mine, 25 % of the batches" in text

@@ -2,8 +2,20 @@
 
 import shutil
 
+import datasets
 import pytest
+import torch
 from tiny_runs import STEPS_IN_EPOCH, assert_same, log_of, state_of, train
+
+from jointmae_hf.data import (
+    MixtureDataset,
+    ParquetPointClouds,
+    PointCloudDataset,
+    PointCloudTensors,
+    PrimitiveShapeDataset,
+    point_cloud_features,
+    point_cloud_table,
+)
 
 
 MAX_STEPS = 10
@@ -77,3 +89,40 @@ def test_resumed_run_keeps_the_best_epoch(uninterrupted, tmp_path):
     resumed = resume(straight, 8, tmp_path, **arguments)
     assert resumed.state.best_metric == straight.state.best_metric
     assert resumed.state.best_global_step == straight.state.best_global_step
+
+
+@pytest.fixture(scope="module")
+def parquet_file(tmp_path_factory):
+    """Nine clouds of 64 points, three in a row group."""
+    path = tmp_path_factory.mktemp("parquet") / "train.parquet"
+    points = torch.randn(9, 64, 3, generator=torch.Generator().manual_seed(1)).numpy()
+    table = point_cloud_table(point_cloud_features(64), list(points), [str(number) for number in range(9)])
+    datasets.Dataset(table).to_parquet(path, batch_size=3)
+    return str(path)
+
+
+@pytest.fixture
+def ordered_datasets(parquet_file):
+    """Build a dataset that is shuffled by itself; two calls build equal ones."""
+
+    def mixture():
+        own = PointCloudTensors(torch.randn(5, 64, 3, generator=torch.Generator().manual_seed(2)))
+        return MixtureDataset([PrimitiveShapeDataset(2**40, num_points=64), own], [0.7, 0.3], length=8)
+
+    def parquet():
+        return ParquetPointClouds([parquet_file], batch_size=2, num_lanes=2, buffer_size=4)
+
+    def stream():
+        rows = datasets.Dataset.from_parquet(parquet_file).to_iterable_dataset(num_shards=3)
+        return PointCloudDataset(rows.shuffle(seed=3, buffer_size=6))
+
+    return {"mixture": mixture, "parquet": parquet, "stream": stream}
+
+
+@pytest.mark.parametrize("kind", ["mixture", "parquet", "stream"])
+@pytest.mark.parametrize("stop", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_resumed_run_takes_the_same_clouds(ordered_datasets, tmp_path, kind, stop):
+    arguments = {"train_sampling_strategy": "sequential", "max_steps": 6}  # the second epoch begins after step 4
+    straight = train(tmp_path / "straight", dataset=ordered_datasets[kind](), **arguments)
+    resumed = resume(straight, stop, tmp_path / "resumed", dataset=ordered_datasets[kind](), **arguments)
+    assert_same_run(straight, resumed, stop, step=6)

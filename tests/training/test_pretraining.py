@@ -5,8 +5,11 @@ import math
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
+from jointmae_hf.data import MixtureDataset, PointCloudTensors, load_point_clouds
 from jointmae_hf.training import pretraining_noise
+from jointmae_hf.training.pretraining import prepare_training_data
 
 
 def logged(trainer, name):
@@ -132,3 +135,27 @@ def test_resumed_run_equals_the_uninterrupted_one(make_trainer, stop):
     resumed.train(resume_from_checkpoint=f"{straight.args.output_dir}/checkpoint-{stop}")
     state = resumed.model.state_dict()
     assert all(torch.equal(state[name], value) for name, value in expected.items())
+
+
+@pytest.fixture
+def stream(tmp_path):
+    sizes = {"num_train": 3, "num_validation": 0, "num_test": 0, "num_points": 16}
+    return load_point_clouds("synthetic_shapes", split="train", cache_dir=tmp_path, **sizes).to_iterable_dataset()
+
+
+def test_stream_needs_a_number_of_steps_and_a_whole_batch(stream, tmp_path):
+    training = TrainingArguments(str(tmp_path), use_cpu=True, per_device_train_batch_size=4)
+    with pytest.raises(ValueError, match=r"`max_steps` must be positive for a stream, .* got -1. Pass --max_steps"):
+        prepare_training_data(stream, training)
+    training.max_steps = 5
+    with pytest.raises(ValueError, match="`stream` must hold at least 4 clouds, one batch, got 3"):
+        prepare_training_data(stream, training)
+
+
+def test_mixture_is_read_in_its_order(tmp_path):
+    training = TrainingArguments(str(tmp_path), use_cpu=True)
+    clouds = PointCloudTensors(torch.rand(4, 16, 3))
+    prepare_training_data(clouds, training)
+    assert training.train_sampling_strategy == "random"
+    prepare_training_data(MixtureDataset([clouds], [1]), training)
+    assert training.train_sampling_strategy == "sequential"

@@ -13,6 +13,10 @@ from .generated_shapes import GeneratedShapesBuilder, GeneratedShapesConfig
 from .source_files import BUILDER_SOURCES
 
 
+DESCRIPTION = "Random compositions of primitives, after Chen and Cheng (arXiv 2411.17467)."
+LICENSE = "apache-2.0"
+
+
 @dataclass
 class PrimitiveShapesConfig(GeneratedShapesConfig, CompositionOptions):
     """Sizes of the `primitive_shapes` dataset, and the options of [`CompositionOptions`].
@@ -51,8 +55,8 @@ class PrimitiveShapes(GeneratedShapesBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
-            description="Random compositions of primitives, after Chen and Cheng (arXiv 2411.17467).",
-            license="apache-2.0",
+            description=DESCRIPTION,
+            license=LICENSE,
             features=point_cloud_features(self.config.num_points),
         )
 
