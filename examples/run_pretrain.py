@@ -27,7 +27,7 @@ from jointmae_hf.training import (
     build_trainer,
     set_up_process,
 )
-from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
+from jointmae_hf.training.arguments import PreTrainingArguments, add_overrides, parse_pretraining_arguments
 from jointmae_hf.training.pretraining import has_labels, probe_clouds
 from jointmae_hf.training.recipes import setting_values
 from jointmae_hf.training.visualization_arguments import cloud_titles
@@ -50,8 +50,7 @@ class ScriptArguments(PreTrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_points is not None:
-            self.overrides["num_points"] = self.num_points
+        add_overrides(self.overrides, {"num_points": self.num_points})
 
 
 def collect_results(
@@ -118,6 +117,7 @@ def main() -> None:
     with training.main_process_first(desc="building the dataset"):
         sizes = setting_values(recipe.dataset_sizes)
         splits = dataset_arguments.load(training.seed, validation_share=0.05, **sizes)
+    script.check_labels(has_labels(splits["train"]))
     trainer = build_trainer(config, recipe, training, splits, script.log_gradient_norms, script.sync_batch_norm)
     trainer.add_callback(ReconstructionCallback.from_split(trainer, splits["validation"]))
     references = trainer.measure_references()

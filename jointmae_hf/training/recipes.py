@@ -38,6 +38,34 @@ def setting_values(settings: Mapping[str, Setting]) -> dict[str, Any]:
     return {name: setting.value for name, setting in settings.items()}
 
 
+def fit_fields(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe that must follow others which `overrides` changes.
+
+    Args:
+        fields (`Mapping[str, Any]`):
+            Fields of [`JointMAEConfig`] that the recipe sets.
+        overrides (`Mapping[str, Any]`):
+            Fields that replace some of them.
+
+    Returns:
+        `dict[str, Any]`: New values of fields that `overrides` does not set: an MLP of four times the width, N/8 and N/32
+        groups, both as in the paper, and for the flat 3D embedding, which has one scale, the coarse groups alone, of the
+        default size.
+    """
+    fitted: dict[str, Any] = {}
+    width, num_points = (overrides.get(name) for name in ("hidden_size", "num_points"))
+    if isinstance(width, int):
+        fitted["intermediate_size"] = 4 * width
+    if "num_groups" in fields and isinstance(num_points, int):
+        fitted["num_groups"] = [num_points // 8, num_points // 32]
+    if overrides.get("embedding_3d") == "flat":
+        if "num_groups" in fields:
+            fitted["num_groups"] = fitted.get("num_groups", fields["num_groups"])[-1:]
+        if "group_size" in fields:
+            fitted["group_size"] = None
+    return {name: value for name, value in fitted.items() if name not in overrides}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Fields of every recipe, see [`PreTrainingRecipe`] and [`FineTuningRecipe`]."""
@@ -63,6 +91,7 @@ class Recipe:
         fields = setting_values(self.model)
         if preset is not None:
             fields = {name: value for name, value in fields.items() if name not in SIZE_FIELDS}
+        fields |= fit_fields(fields, overrides)
         return JointMAEConfig.from_preset(preset or self.preset, **{**fields, **overrides})
 
     def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from jointmae_hf import JointMAEConfig
+from jointmae_hf.training import FINE_TUNING_RECIPES
 from jointmae_hf.training.recipes import AUGMENTATIONS, RECIPES
 
 
@@ -46,6 +47,30 @@ def test_overrides_replace_the_recipe():
 def test_preset_replaces_the_size_of_the_recipe():
     config = RECIPES["quick"].build_config("jointmae-small")
     assert (config.hidden_size, config.num_hidden_layers, config.num_points) == (192, 8, 1024)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fields"),
+    [
+        ({"hidden_size": 192}, {"intermediate_size": 768}),
+        ({"hidden_size": 192, "intermediate_size": 100}, {"intermediate_size": 100}),
+        ({"num_points": 512}, {"num_groups": [64, 16]}),
+        ({"num_points": 64, "num_groups": [32, 8]}, {"num_groups": [32, 8]}),
+        ({"embedding_3d": "flat"}, {"num_groups": [32], "group_size": [32]}),
+        ({"embedding_3d": "flat", "num_points": 512}, {"num_groups": [16]}),
+    ],
+)
+def test_fields_of_the_recipe_follow_those_they_depend_on(overrides, fields):
+    for config in (
+        RECIPES["quick"].build_config(**overrides),
+        FINE_TUNING_RECIPES["classification"]["quick"].build_config(**overrides),
+    ):
+        assert {name: getattr(config, name) for name in fields} == fields
+
+
+def test_flat_model_from_scratch_has_groups_of_one_scale():
+    recipe = FINE_TUNING_RECIPES["classification"]["paper_scanobjectnn"]
+    assert len(recipe.build_config(embedding_3d="flat").group_size) == 1
 
 
 def test_transform_normalizes_and_subsamples_first(recipe):
