@@ -73,7 +73,7 @@ def collect_results(
     if not has_labels(splits["train"]) or script.num_probe_train == 0:
         return results
     counts = (script.num_probe_train, script.num_probe_test)
-    train, test, held_out = probe_clouds(splits, recipe, config.num_points, *counts, seed)
+    train, test, held_out = probe_clouds(splits, config.num_points, *counts, seed)
     set_seed(seed)
     models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}

@@ -30,7 +30,6 @@ def test_every_field_exists(recipe):
     assert set(recipe.model) <= set(JointMAEConfig().to_dict())
     assert set(recipe.training) <= {field.name for field in dataclasses.fields(TrainingArguments)}
     assert {name for name, _ in recipe.augmentation} <= set(AUGMENTATIONS)
-    assert recipe.probe_rotation in {*AUGMENTATIONS, None}
 
 
 def test_paper_recipe_is_the_default_configuration_except_for_the_neighborhood():
@@ -85,7 +84,7 @@ def test_description_has_the_values_in_effect(tmp_path):
     training = TrainingArguments(output_dir=str(tmp_path), learning_rate=0.5, use_cpu=True)
     described = recipe.describe(training, recipe.build_config(image_size=64))
     assert (described["learning_rate"], described["image_size"]) == (0.5, 64)
-    assert described["augmentation"] == ["rotate"]
+    assert described["augmentation"] == ["rotate_y"]
 
 
 @pytest.mark.parametrize(("max_steps", "length"), [(3000, {"max_steps": 3000}), (-1, {"num_train_epochs": 300})])
