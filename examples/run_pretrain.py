@@ -4,8 +4,8 @@
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
     accelerate launch examples/run_pretrain.py --recipe paper --dataset shapenet55 --data_dir ShapeNet55 --bf16
 
-Without flags (`--recipe quick`) it takes less than 3 minutes on 2 CPU cores, on embedded procedural shapes: the linear SVM
-reaches 58.0 % against 42.5 % untrained. `--recipe paper` is for one or more GPUs; divide its batch by their number. Flags of
+Without flags (`--recipe quick`) it takes about a minute on a CPU, on real objects of the package: the linear SVM reaches
+58.3 % against 46.6 % untrained. `--recipe paper` is for one or more GPUs; divide its batch by their number. Flags of
 `transformers.TrainingArguments` replace the values of the recipe; `--num_probe_train 0` skips the linear SVM. Writes model,
 feature extractor, `reconstruction.png` (Fig. 5), `results.json` and a model card.
 """

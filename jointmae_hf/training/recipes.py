@@ -212,7 +212,7 @@ QUICK = PreTrainingRecipe(
     },
     training={
         **PAPER.training,
-        "num_train_epochs": Setting(8, "ours: measured on validation splits, see docs/reproduction.md"),
+        "num_train_epochs": Setting(4, "ours: measured on validation splits, see docs/reproduction.md"),
         "warmup_steps": Setting(0.1, "ours"),
         "per_device_train_batch_size": Setting(32, "ours: two CPU cores, minutes"),
         "per_device_eval_batch_size": Setting(64, "ours"),
