@@ -1,6 +1,6 @@
 """Tables 6, 7 and 8, the supplement's ablations, and the claim itself: does 2D help 3D?
 
-    accelerate launch examples/run_ablation.py                                # Table 6, embedded shapes
+    accelerate launch examples/run_ablation.py                                # Table 6, real objects of the package
     accelerate launch examples/run_ablation.py --table 2d --seeds 0 1 2
     accelerate launch examples/run_ablation.py --table 8 --recipe paper --dataset shapenet55 --data_dir ShapeNet55 \
         --probe_dataset modelnet40 --probe_data_dir ModelNet40 --num_probe_train 9843 --num_probe_test 2468 --bf16
@@ -57,14 +57,20 @@ class ScriptArguments(PreTrainingArguments):
 
     def check(self, dataset_arguments: DatasetArguments, training: TrainingArguments) -> None:
         """Raise `ValueError` if a value is invalid or flags contradict each other."""
+        if self.num_probe_train < 1:
+            raise ValueError(f"--num_probe_train must be at least 1, got {self.num_probe_train}.")
         if self.table not in ABLATIONS:
             raise ValueError(f"--table must be one of {', '.join(ABLATIONS)}, got {self.table}.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds, default=-1) < 0:
             raise ValueError(f"--seeds must be different numbers from 0, got {self.seeds}.")
         if self.num_samples is not None and (self.num_samples < 1 or training.max_steps > 0):
             raise ValueError(f"--num_samples must be positive and without --max_steps, got {self.num_samples}.")
-        has_dataset = dataset_arguments.dataset != "synthetic_shapes" or dataset_arguments.options
-        if self.clouds and (has_dataset or self.probe_dataset or self.probe_data_dir):
+        has_probe = self.probe_dataset or self.probe_data_dir
+        if self.probe_dataset_options != "{}" and not has_probe:
+            raise ValueError(
+                "--probe_dataset_options must come with --probe_dataset or --probe_data_dir, got neither."
+            )
+        if self.clouds and (has_probe or not dataset_arguments.is_default):
             raise ValueError("--clouds must be the only dataset. Leave out the flags of datasets.")
 
 

@@ -6,8 +6,8 @@
     accelerate launch examples/run_pretrain.py --dataset primitive_shapes folder --dataset_weights 0.7 0.3 --data_dir my_clouds
     accelerate launch examples/run_pretrain.py --dataset owner/name  # Parquet on the Hub, streamed
 
-Without flags (`--recipe quick`) it takes less than 3 minutes on 2 CPU cores, on embedded procedural shapes: the linear SVM
-reaches 58.0 % against 42.5 % untrained. `--recipe paper` is for one or more GPUs; divide its batch by their number. Flags of
+Without flags (`--recipe quick`) it takes about a minute on a CPU, on real objects of the package: the linear SVM reaches
+58.3 % against 46.6 % untrained. `--recipe paper` is for one or more GPUs; divide its batch by their number. Flags of
 `transformers.TrainingArguments` replace the values of the recipe; `--num_probe_train 0` skips the linear SVM. Writes model,
 feature extractor, `reconstruction.png` (Fig. 5), `results.json` and a model card.
 """
@@ -29,7 +29,7 @@ from jointmae_hf.training import (
     build_trainer,
     set_up_process,
 )
-from jointmae_hf.training.arguments import PreTrainingArguments, parse_pretraining_arguments
+from jointmae_hf.training.arguments import PreTrainingArguments, add_overrides, parse_pretraining_arguments
 from jointmae_hf.training.pretraining import probe_clouds
 from jointmae_hf.training.pretraining_data import PreTrainingData, PreTrainingDataArguments
 from jointmae_hf.training.recipes import setting_values
@@ -53,8 +53,7 @@ class ScriptArguments(PreTrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_points is not None:
-            self.overrides["num_points"] = self.num_points
+        add_overrides(self.overrides, {"num_points": self.num_points})
 
 
 def collect_results(
@@ -76,7 +75,7 @@ def collect_results(
     if data.labeled is None or script.num_probe_train == 0:
         return results
     counts, dataset = (script.num_probe_train, script.num_probe_test), str(data.labeled_name)
-    train, test, held_out = probe_clouds(data.labeled, recipe, config.num_points, *counts, seed)
+    train, test, held_out = probe_clouds(data.labeled, config.num_points, *counts, seed)
     set_seed(seed)
     models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
@@ -121,6 +120,7 @@ def main() -> None:
     with training.main_process_first(desc="building the dataset"):
         sizes = setting_values(recipe.dataset_sizes)
         data = dataset_arguments.load(training, **sizes)
+    script.check_labels(data.labeled is not None)
     described = [TrainingData.from_split(name, split) for name, split in data.sources]  # refuses missing licenses now
     trainer = build_trainer(config, recipe, training, data.splits, script.log_gradient_norms, script.sync_batch_norm)
     trainer.add_callback(ReconstructionCallback.from_split(trainer, data.splits["validation"]))

@@ -5,8 +5,8 @@
         --data_dir hdf5_data --train_on_validation True --bf16
     accelerate launch examples/run_segmentation.py --model outputs/mine --num_groups 512 128
 
-Without flags it takes less than 3 minutes on 2 CPU cores: a small model is pre-trained on embedded shapes for a minute, then
-fine-tuned on the parts of 400 of them. `--recipe paper` is for one or more GPUs; divide its batch by their number. Reports
+Without flags it takes less than 3 minutes on 2 CPU cores: a small model is pre-trained on the real objects of the package
+for a minute, then fine-tuned on the parts of 400 procedural shapes. `--recipe paper` is for one or more GPUs; divide its batch by their number. Reports
 instance and class mIoU and the IoU of each category, of the last epoch and of the best epoch on validation; predicted parts
 are limited to those of the category. A part that is neither present nor predicted has an IoU of 1. `--use_category False`
 hides the category from the model. Flags of `transformers.TrainingArguments` replace the values of the recipe.
@@ -30,6 +30,7 @@ from jointmae_hf.training import (
     parse_fine_tuning_arguments,
     set_up_process,
 )
+from jointmae_hf.training.arguments import add_overrides
 from jointmae_hf.training.finetuning import (
     build_model,
     load_fine_tuning_dataset,
@@ -53,8 +54,7 @@ class ScriptArguments(FineTuningArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_groups is not None:
-            self.overrides["num_groups"] = self.num_groups
+        add_overrides(self.overrides, {"num_groups": self.num_groups})
 
 
 def measure(

@@ -1,23 +1,24 @@
 """Draw figure 5 of the paper from any checkpoint and any cloud, with an interactive viewer and attention maps.
 
-    python examples/visualize_reconstruction.py                             # embedded shapes, 2 minutes on 2 CPU cores
+    python examples/visualize_reconstruction.py                             # real objects, half a minute on 2 CPU cores
     python examples/visualize_reconstruction.py --model outputs/jointmae-quick --data_dir my_clouds --num_clouds 8
     python examples/visualize_reconstruction.py --model org/jointmae-base --cloud chair.ply table.obj --up_axis z
 
 `reconstruction.png`: input, token centers, visible points and reconstruction, next to the depth map.
 `reconstruction.html`: an interactive offline viewer of the same clouds, in one file. `attention.png`: what a 3D token
 and its patch attend to in the cloud and in the depth map, with local-aligned and with global attention. Without
-`--model`, a small model is pre-trained on embedded shapes first (a minute) and reused later. For a 3D-only model, only
-the viewer is written.
+`--model` it draws the weights in `checkpoints/jointmae-small`; outside a clone, a small model is pre-trained first (a
+minute) and reused later. For a 3D-only model, only the viewer is written.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import HfArgumentParser
 
-from jointmae_hf.training import DatasetArguments, VisualizationArguments
+from jointmae_hf.training.arguments import exit_on_error
+from jointmae_hf.training.training_flags import Refusal, refuse
+from jointmae_hf.training.visualization_arguments import parse_visualization_flags
 from jointmae_hf.visualization import attention_figure, draw_reconstructions, reconstruction_page, save_figure
 
 
@@ -33,9 +34,12 @@ class ScriptArguments:
 
 def main() -> None:
     """Reconstruct, draw, and write the viewer."""
-    parser = HfArgumentParser((ScriptArguments, VisualizationArguments, DatasetArguments))
-    script, arguments, dataset = parser.parse_args_into_dataclasses()
+    arguments, dataset, script, passed = parse_visualization_flags(ScriptArguments)
     scene = arguments.load(dataset, "cuda" if torch.cuda.is_available() else "cpu")
+    if not scene.model.config.use_2d_branch:
+        reason = "A 3D-only model has no attention maps, only the viewer. Drop the flag."
+        with exit_on_error():
+            refuse(passed, dict.fromkeys(("layer", "token"), Refusal((), reason)))
     output_dir = Path(arguments.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if scene.model.config.use_2d_branch:

@@ -13,7 +13,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
-from jointmae_hf.data import SHAPE_CLASSES, load_point_clouds, read_point_cloud
+from jointmae_hf.data import load_point_clouds, read_point_cloud
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.training.visualization_arguments import cloud_titles
 from jointmae_hf.visualization import (
@@ -28,13 +28,8 @@ from jointmae_hf.visualization import (
 
 TILE_PIXELS = 360
 SHAPE_COLOR, TILE_COLOR = (0.35, 0.52, 0.71), (0.965, 0.97, 0.975)
-SHAPES = {
-    "num_train": 10 * len(SHAPE_CLASSES),
-    "num_validation": 0,
-    "num_test": len(SHAPE_CLASSES),
-    "num_points": 1024,
-}
-"""Embedded shapes: the train split is compared with uploads, the test split holds one example per class."""
+DATASET = "sample_shapes"
+"""Real objects in the package: the train split is compared with uploads, the test split holds an example of each class."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Camera:
 
 
 class Explorer:
-    """Explore a pre-trained model on a cloud, and compare clouds with embedded shapes.
+    """Explore a pre-trained model on a cloud, and compare clouds with the objects of `sample_shapes`.
 
     Args:
         model (`JointMAEForPreTraining`):
@@ -67,9 +62,11 @@ class Explorer:
         if not model.config.use_2d_branch:
             raise ValueError("`model` must have a 2D branch to show depth maps, got `use_2d_branch=False`.")
         self.model, self._lock = model.eval(), threading.Lock()
-        splits = load_point_clouds("synthetic_shapes", **SHAPES)
-        (self.shapes, self.classes), (examples, names) = (self._clouds_of(splits[name]) for name in ("train", "test"))
-        self.examples = dict(zip(names, examples, strict=True))
+        splits = load_point_clouds(DATASET)
+        self.shapes, self.classes = self._clouds_of(splits["train"])
+        examples = splits["test"].select(np.unique(splits["test"]["label"], return_index=True)[1])
+        clouds, names = self._clouds_of(examples)
+        self.examples = {name: clouds[names.index(name)] for name in sorted(names)}
         features = torch.cat([self._pooled(part) for part in self.shapes.split(25)])
         self._mean = features.mean(dim=0)
         self._features = torch.nn.functional.normalize(features - self._mean, dim=-1)
@@ -115,9 +112,9 @@ class Explorer:
         return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
     def nearest(self, points: Tensor, count: int = 6) -> list[tuple[np.ndarray, str]]:
-        """Return pictures of the embedded shapes with the most similar features, with class and similarity.
+        """Return pictures of the sample shapes with the most similar features, with class and similarity.
 
-        The similarity is the cosine of features, centered by the mean of all embedded shapes.
+        The similarity is the cosine of features, centered by the mean of all sample shapes.
         """
         features = self._pooled(points[None])[0] - self._mean
         similarities = self._features @ torch.nn.functional.normalize(features, dim=-1)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .ablations import ABLATIONS, Ablation, AblationStudy
     from .arguments import DatasetArguments, FineTuningArguments, parse_fine_tuning_arguments
     from .callbacks import LossProgressCallback, ReconstructionCallback
-    from .demo import demonstration_checkpoint
+    from .demo import default_checkpoint, demonstration_checkpoint
     from .distributed import disable_malloc_trim, set_up_process
     from .finetuning import ClassificationTrainer, SegmentationTrainer, build_fine_tuning_trainer
     from .finetuning_recipes import FINE_TUNING_RECIPES, FineTuningRecipe
@@ -56,6 +56,7 @@ __all__ = [
     "VisualizationArguments",
     "build_fine_tuning_trainer",
     "build_trainer",
+    "default_checkpoint",
     "demonstration_checkpoint",
     "disable_malloc_trim",
     "find_last_checkpoint",

@@ -172,9 +172,13 @@ class AblationStudy:
     num_probe_test: int = 800
 
     def config(self, ablation: Ablation) -> JointMAEConfig:
-        """Build the configuration of a row: that of the recipe with the fields of the study, then of the row."""
-        settings = {**setting_values(self.recipe.model), **self.fields}
-        return self.recipe.build_config(self.preset, **fit_recipe(ablation, settings, self.fields))
+        """Build the configuration of a row: that of the recipe with the fields of the study, then of the row.
+
+        Table 8 counts from the paper's views, which the quick recipe lowers.
+        """
+        fields = {"num_views": JointMAEConfig().num_views, **self.fields}
+        settings = {**setting_values(self.recipe.model), **fields}
+        return self.recipe.build_config(self.preset, **fit_recipe(ablation, settings, fields))
 
     def folder(self, ablation: Ablation, seed: int) -> Path:
         """Return the folder of a row and seed; rows with the same settings share it across tables.
@@ -239,7 +243,7 @@ class AblationStudy:
     def _probe(self, trainer: JointMAETrainer, ablation: Ablation, seed: int) -> Result:
         """Measure a linear SVM on frozen features, with C chosen by cross-validation on the train split."""
         model, sizes = trainer.unwrapped_model, (self.num_probe_train, self.num_probe_test)
-        train, test, split = probe_clouds(self.probe_splits, self.recipe, model.config.num_points, *sizes, seed)
+        train, test, split = probe_clouds(self.probe_splits, model.config.num_points, *sizes, seed)
         measured = probe_encoder(model.jointmae, train, test, device=trainer.args.device, num_jobs=num_cores())
         method = "Joint-MAE" if model.config.use_2d_branch else "3D only"
         training = f"last epoch, {trainer.state.global_step} steps" if ablation.is_pretrained else "no training"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
@@ -18,7 +19,7 @@ from .demo import demonstration_checkpoint
 from .finetuning_recipes import FineTuningRecipe, choose_recipe
 from .pretraining import training_defaults
 from .recipes import RECIPES, PreTrainingRecipe, setting_values
-from .training_flags import Refusal, check_flags, fit_defaults, refuse_flags, without_validation
+from .training_flags import Refusal, check_flags, fit_defaults, refuse, refuse_flags, without_validation
 
 
 if TYPE_CHECKING:
@@ -53,23 +54,33 @@ def parse_config_overrides(text: str) -> dict[str, Any]:
     return overrides
 
 
+def add_overrides(overrides: dict[str, Any], flags: Mapping[str, Any]) -> None:
+    """Add fields of [`JointMAEConfig`] that have flags of their own, unless `None`; raise if they are set twice."""
+    for name, value in flags.items():
+        if value is not None and name in overrides:
+            raise ValueError(f"`{name}` must not be in `config_overrides` too, got {value} and {overrides[name]}.")
+    overrides |= {name: value for name, value in flags.items() if value is not None}
+
+
 @dataclass
 class DatasetArguments:
     """Flags that name a dataset.
 
     Args:
         dataset (`str`, *optional*):
-            Name of a dataset of [`load_point_clouds`]; by default `"folder"` with `data_dir` and `"synthetic_shapes"`
-            without.
+            Name of a dataset of [`load_point_clouds`]; by default `"folder"` with `data_dir` and `"sample_shapes"`, real
+            objects in the package, without.
         data_dir (`str`, *optional*):
             Folder of its files.
         dataset_options (`str`, *optional*, defaults to `"{}"`):
             Options of the dataset as a JSON object.
     """
 
+    default_dataset: ClassVar[str] = "sample_shapes"
+
     dataset: str | None = field(
         default=None,
-        metadata={"help": f"Dataset: {DATASET_NAMES}. By default `folder` with --data_dir, else embedded shapes."},
+        metadata={"help": f"Dataset: {DATASET_NAMES}. By default `folder` with --data_dir, else an embedded one."},
     )
     data_dir: str | None = field(default=None, metadata={"help": "Folder of the dataset's files."})
     dataset_options: str = field(
@@ -77,9 +88,11 @@ class DatasetArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.dataset is None:
-            self.dataset = "synthetic_shapes" if self.data_dir is None else "folder"
         self.options = parse_json_object("dataset_options", self.dataset_options)
+        self.is_unnamed = self.dataset is None
+        self.is_default = self.is_unnamed and self.data_dir is None and not self.options
+        if self.dataset is None:
+            self.dataset = self.default_dataset if self.data_dir is None else "folder"
 
     def excluded_flags(self) -> dict[str, Refusal]:
         """Return the flags of `TrainingArguments` that have no effect with this dataset: none."""
@@ -101,7 +114,7 @@ class DatasetArguments:
             validation_share (`float`, *optional*, defaults to 0.1):
                 Share of `train` to hold out in that case; `None` for the splits as they are.
             defaults (`dict[str, Any]`, *optional*):
-                Options of the embedded shapes that `dataset_options` does not set.
+                Options of `synthetic_shapes` that `dataset_options` does not set.
 
         Returns:
             `datasets.DatasetDict`: `train`, `validation` and, if there is one, `test`.
@@ -114,42 +127,69 @@ class DatasetArguments:
         return load_splits(str(self.dataset), self.data_dir, validation_share, seed, **options)
 
 
+@dataclass
+class PartDatasetArguments(DatasetArguments):
+    """Flags that name a dataset whose points have part labels: without a flag, procedural shapes."""
+
+    default_dataset: ClassVar[str] = "synthetic_shapes"
+
+
 def default_tracker() -> str:
     """Return the default of `--report_to`: `"tensorboard"` if it is installed, otherwise `"none"`."""
     return "tensorboard" if is_tensorboard_available() else "none"
 
 
-def read_flags(
-    own_flags: Sequence[Any], command_line: Sequence[str] | None = None
-) -> tuple[list[Any], dict[str, Any]]:
-    """Parse the flags of a script and those of `TrainingArguments`, before the defaults of the latter are known.
+def read_flags(classes: Sequence[Any], command_line: Sequence[str] | None = None) -> tuple[list[Any], dict[str, Any]]:
+    """Parse the flags of a script that also has those of `TrainingArguments`, before the defaults of the latter are known.
 
     Args:
-        own_flags (`Sequence[type]`):
+        classes (`Sequence[type]`):
             Dataclasses of the script.
         command_line (`Sequence[str]`, *optional*, defaults to that of the process):
             Arguments to parse.
 
     Returns:
-        `tuple[list, dict[str, Any]]`: An instance of each dataclass, and the fields of `TrainingArguments` that are on the
-        command line.
+        `tuple[list, dict[str, Any]]`: An instance of each dataclass, and all flags that are on the command line.
     """
-    all_flags: list[Any] = [*own_flags, TrainingArguments]
-    parser, absent = HfArgumentParser(all_flags, add_help=False), object()
-    parser.set_defaults(**{field.name: absent for field in fields(TrainingArguments) if field.init})
-    parser.dataclass_types = own_flags
-    with exit_on_error(parser):
-        *parsed, training, _ = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
-    return parsed, {name: value for name, value in vars(training).items() if value is not absent}
+    parser = HfArgumentParser([*classes, TrainingArguments], add_help=False)
+    passed, _ = _parse(parser, command_line)
+    with exit_on_error():
+        return [_instance(flags, passed) for flags in classes], passed
+
+
+def parse_flags(classes: Sequence[Any], command_line: Sequence[str] | None = None) -> tuple[list[Any], dict[str, Any]]:
+    """Parse the flags of a script that does not train, see [`read_flags`]; an invalid one ends the process with one line."""
+    parser = HfArgumentParser(list(classes))
+    passed, unknown = _parse(parser, command_line)
+    with exit_on_error():
+        if unknown:
+            raise ValueError(f"unrecognized arguments: {' '.join(unknown)}")
+        return [_instance(flags, passed) for flags in classes], passed
+
+
+def _parse(parser: HfArgumentParser, command_line: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the flags that are on the command line, without defaults, and what the parser does not know."""
+    absent = object()
+    names = [field.name for flags in parser.dataclass_types for field in fields(flags) if field.init]
+    parser.set_defaults(**dict.fromkeys(names, absent))
+    parser.dataclass_types = []  # everything goes into one namespace
+    found, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
+    return {name: value for name, value in vars(found).items() if value is not absent}, unknown
+
+
+def _instance(flags: Any, passed: Mapping[str, Any]) -> Any:
+    """Return an instance of a dataclass of flags with those that are on the command line."""
+    return flags(**{field.name: passed[field.name] for field in fields(flags) if field.name in passed})
 
 
 @contextmanager
-def exit_on_error(parser: HfArgumentParser) -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """End the process with one line if a flag is invalid."""
     try:
         yield
     except ValueError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {error}\n")
+        sys.exit(2)
 
 
 @dataclass
@@ -183,10 +223,21 @@ class PreTrainingArguments:
 
     def __post_init__(self) -> None:
         self.overrides = parse_config_overrides(self.config_overrides)
-        self.passed: Mapping[str, Any] = {}  # fields of `TrainingArguments` on the command line
+        self.passed: Mapping[str, Any] = {}  # flags on the command line
+        for name, least in (("num_probe_train", 0), ("num_probe_test", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
 
     def check(self, dataset_arguments: Any, training: TrainingArguments) -> None:
         """Raise `ValueError` if flags contradict each other; a hook for scripts with further flags."""
+        if self.num_probe_train == 0:
+            refuse(self.passed, {"num_probe_test": Refusal((), "`num_probe_train` 0 skips the linear SVM.")})
+
+    def check_labels(self, has_labels: bool) -> None:
+        """Raise `ValueError` if flags of the linear SVM are passed although the clouds have no classes."""
+        if not has_labels:
+            reason = "The dataset has no classes for a linear SVM. Drop the flag."
+            refuse(self.passed, {"num_probe_train": Refusal((0,), reason), "num_probe_test": Refusal((), reason)})
 
 
 def parse_pretraining_arguments(
@@ -202,7 +253,7 @@ def parse_pretraining_arguments(
     all_flags: list[Any] = [script_class, dataset_class, TrainingArguments]
     (script, dataset), passed = read_flags(all_flags[:2])
     parser = HfArgumentParser(all_flags)
-    with exit_on_error(parser):
+    with exit_on_error():
         if script.recipe not in RECIPES:
             raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
         recipe, task = RECIPES[script.recipe], "ablation" if output_name == "ablation" else "pretraining"
@@ -243,7 +294,7 @@ class FineTuningArguments:
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Checkpoint: folder or Hub id. By default a small one is pre-trained on embedded shapes first."
+            "help": "Checkpoint: folder or Hub id. By default a small one is pre-trained on real objects first."
         },
     )
     from_scratch: bool = field(default=False, metadata={"help": "Random weights, in the architecture of --model."})
@@ -267,13 +318,26 @@ class FineTuningArguments:
 
     def __post_init__(self) -> None:
         self.overrides = parse_config_overrides(self.config_overrides)
+        self.passed: Mapping[str, Any] = {}  # flags on the command line
 
     def adjust(self, dataset_arguments: DatasetArguments) -> None:
         """Change the flags of the dataset; a hook for scripts with their own flags for it."""
 
-    def excluded_flags(self) -> dict[str, Refusal]:
-        """Return the flags of `TrainingArguments` that have no effect with these flags."""
-        return without_validation("`train_on_validation` leaves no split for it.") if self.train_on_validation else {}
+    def excluded_flags(self, dataset_arguments: DatasetArguments) -> dict[str, Refusal]:
+        """Return the flags that have no effect with these flags and this dataset."""
+        if not self.train_on_validation:
+            return {}
+        reason = "`train_on_validation` leaves no split for it."
+        return {**without_validation(reason), "validation_share": Refusal((), reason)}
+
+    def load_splits(self, dataset_arguments: DatasetArguments, seed: int, **sizes: Any) -> DatasetDict:
+        """Load the splits of the dataset, see [`DatasetArguments.load`]; `validation_share` must have an effect if passed."""
+        if "validation_share" in self.passed and "validation" in dataset_arguments.load(seed, None, **sizes):
+            raise ValueError(
+                "`validation_share` must not be passed for a dataset with a validation split, got "
+                f"{self.validation_share} and {dataset_arguments.dataset_name}. Drop the flag."
+            )
+        return dataset_arguments.load(seed, self.validation_share, **sizes)
 
     def find_checkpoint(self, folder: str | Path, seed: int) -> str | None:
         """Return the checkpoint to start from, after pre-training a small one if none is named.
@@ -318,6 +382,9 @@ class FineTuningArguments:
         if source is None:
             return recipe.build_config(**{**fields, **self.overrides})
         changed = setting_values(recipe.model)
+        embedding_3d = self.overrides.get("embedding_3d", JointMAEConfig.from_pretrained(source).embedding_3d)
+        if embedding_3d == "flat":
+            changed.pop("group_size", None)  # that of a recipe has two scales
         return JointMAEConfig.from_pretrained(source, **{**changed, **fields, **self.overrides})
 
 
@@ -342,12 +409,13 @@ def parse_fine_tuning_arguments(
     Returns:
         `tuple`: Flags of the script, of the dataset and of training, and the recipe.
     """
-    all_flags: list[Any] = [script_class, DatasetArguments, TrainingArguments]
+    dataset_class = PartDatasetArguments if task == "segmentation" else DatasetArguments
+    all_flags: list[Any] = [script_class, dataset_class, TrainingArguments]
     (script, dataset), passed = read_flags(all_flags[:2], command_line)
     parser = HfArgumentParser(all_flags)
-    with exit_on_error(parser):
-        refuse_flags(passed, task, script.excluded_flags())
+    with exit_on_error():
         script.adjust(dataset)
+        refuse_flags(passed, task, script.excluded_flags(dataset))
         recipe = choose_recipe(task, script.recipe, str(dataset.dataset)).with_augmentation(script.augmentation)
         values = setting_values(recipe.training)
         if script.train_on_validation:
@@ -358,5 +426,6 @@ def parse_fine_tuning_arguments(
         parser.set_defaults(**fit_defaults({**values, **defaults}, passed))
         script, dataset, training = parser.parse_args_into_dataclasses(args=command_line)
         script.adjust(dataset)
+        script.passed = passed
         check_flags(passed, training, task)
     return script, dataset, training, recipe

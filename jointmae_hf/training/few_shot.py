@@ -14,7 +14,14 @@ from torch import Tensor
 from transformers import PreTrainedModel, TrainingArguments
 
 from jointmae_hf.data import PointCloudCollator
-from jointmae_hf.evaluation import FewShotFold, FewShotSplit, as_fold, draw_fold, probe_encoder
+from jointmae_hf.evaluation import (
+    NUM_TEST_SHAPES,
+    FewShotFold,
+    FewShotSplit,
+    as_fold,
+    draw_fold,
+    probe_encoder,
+)
 from jointmae_hf.evaluation.results import write_json
 
 from .finetuning import build_fine_tuning_trainer
@@ -39,11 +46,15 @@ def load_fold(
     num_shots: int,
     fold: int,
     seed: int,
+    num_test: int = NUM_TEST_SHAPES,
 ) -> FewShotFold:
-    """Draw a fold from `splits` by `seed`, or load a published one of `modelnet_few_shot` where `splits` is `None`."""
+    """Draw a fold from `splits` by `seed`, or load a published one of `modelnet_few_shot` where `splits` is `None`.
+
+    A drawn fold has `num_test` test clouds of each class.
+    """
     if splits is not None:
         test = splits["test" if "test" in splits else "validation"]
-        return draw_fold(splits["train"], test, num_ways, num_shots, fold, seed)
+        return draw_fold(splits["train"], test, num_ways, num_shots, fold, seed, num_test)
     from jointmae_hf.data import load_point_clouds
 
     options = {**dataset_arguments.options, "num_ways": num_ways, "num_shots": num_shots, "fold": fold}

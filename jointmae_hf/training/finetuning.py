@@ -169,8 +169,7 @@ def load_fine_tuning_dataset(
 ) -> DatasetDict:
     """Load `train`, `validation` unless it is trained on, and `test` if there is one, on the main process first."""
     with training.main_process_first(desc="building the dataset"):
-        sizes = setting_values(recipe.dataset_sizes)
-        splits = dataset_arguments.load(training.seed, script.validation_share, **sizes)
+        splits = script.load_splits(dataset_arguments, training.seed, **setting_values(recipe.dataset_sizes))
     if "label" not in splits["train"].features:
         raise ValueError(f"`dataset` must have classes, got columns {sorted(splits['train'].features)}.")
     if not script.train_on_validation:

@@ -8,7 +8,7 @@ from transformers import TrainingArguments
 
 from jointmae_hf.model import JointMAEConfig
 
-from .recipes import AUGMENTATIONS, QUICK, Recipe, Setting, setting_values
+from .recipes import AUGMENTATIONS, QUICK, Recipe, Setting, fit_fields, setting_values
 
 
 POINT_MAE = "Point-MAE and Point-M2AE"
@@ -59,7 +59,8 @@ class FineTuningRecipe(Recipe):
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
         """Build the configuration of a model with random weights, see [`Recipe.build_config`]."""
-        return super().build_config(preset, **{**setting_values(self.architecture), **overrides})
+        fields = setting_values(self.architecture)
+        return super().build_config(preset, **{**fields, **fit_fields(fields, overrides), **overrides})
 
     def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:
         """Describe what a run actually used, see [`Recipe.describe`]."""

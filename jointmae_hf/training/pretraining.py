@@ -31,7 +31,7 @@ from .callbacks import LossProgressCallback
 from .diagnostics import encoder_gradient_norms, reference_losses
 from .distributed import synchronize_batch_norm
 from .point_cloud_trainer import PointCloudTrainer
-from .recipes import AUGMENTATIONS, PreTrainingRecipe, setting_values
+from .recipes import PreTrainingRecipe, setting_values
 
 
 if TYPE_CHECKING:
@@ -289,7 +289,6 @@ def has_labels(split: Dataset | PointCloudTensors) -> bool:
 
 def probe_clouds(
     splits: DatasetDict | Mapping[str, PointCloudTensors],
-    recipe: PreTrainingRecipe,
     num_points: int,
     max_train: int,
     max_test: int,
@@ -299,7 +298,6 @@ def probe_clouds(
     if not has_labels(splits["train"]):
         raise ValueError("`splits` must have labels to be probed, got none.")
     held_out = "test" if "test" in splits else "validation"
-    rotation = AUGMENTATIONS[recipe.probe_rotation](seed=seed) if recipe.probe_rotation else None
-    train = sample_clouds(splits["train"], max_train, num_points, seed, rotation)
-    test = sample_clouds(splits[held_out], max_test, num_points, seed + 1, rotation)
+    train = sample_clouds(splits["train"], max_train, num_points, seed)
+    test = sample_clouds(splits[held_out], max_test, num_points, seed + 1)
     return train, test, held_out

@@ -121,7 +121,7 @@ _FEW_SHOT = {
     "resume_from_checkpoint": Refusal((True,), _UNSAVED),
 }
 _USED_BY_SVM = {"output_dir", "seed", "use_cpu", "disable_tqdm", "ddp_backend", "ddp_timeout", "local_rank", "tf32"}
-_SVM = "A linear SVM trains no model. Drop the flag, or pass `--classifier fine_tuning`."
+SVM_TRAINS_NO_MODEL = "A linear SVM trains no model. Drop the flag, or pass `--classifier fine_tuning`."
 
 REFUSED_BY_TASK: dict[str, dict[str, Refusal]] = {
     "pretraining": _PRETRAINING,
@@ -135,9 +135,9 @@ REFUSED_BY_TASK: dict[str, dict[str, Refusal]] = {
     "segmentation": _FINE_TUNING,
     "few_shot": _FEW_SHOT,
     "linear_svm": {
-        **{name: Refusal((), _SVM) for name in HONORED - _USED_BY_SVM},
+        **{name: Refusal((), SVM_TRAINS_NO_MODEL) for name in HONORED - _USED_BY_SVM},
         **_FEW_SHOT,
-        "report_to": Refusal(("none",), _SVM),
+        "report_to": Refusal(("none",), SVM_TRAINS_NO_MODEL),
     },
 }
 """Flags that the script of a task does not support although others do."""
@@ -165,16 +165,21 @@ def refuse_flags(passed: Mapping[str, Any], task: str, further: Mapping[str, Ref
 
     Args:
         passed (`Mapping[str, Any]`):
-            Flags of `transformers.TrainingArguments` on the command line.
+            Flags on the command line.
         task (`str`):
             Key of `REFUSED_BY_TASK`.
         further (`Mapping[str, Refusal]`):
             Flags that other flags of the script exclude.
     """
     for refused in (REFUSED, REFUSED_BY_TASK[task], further):
-        for name, refusal in refused.items():
-            if name in passed and _plain(passed[name]) not in map(_plain, refusal.supported):
-                raise ValueError(_refusal_text(name, passed[name], refusal))
+        refuse(passed, refused)
+
+
+def refuse(passed: Mapping[str, Any], refused: Mapping[str, Refusal]) -> None:
+    """Raise `ValueError` that names the first of some flags that is passed with a value that is not supported."""
+    for name, refusal in refused.items():
+        if name in passed and _plain(passed[name]) not in map(_plain, refusal.supported):
+            raise ValueError(_refusal_text(name, passed[name], refusal))
 
 
 def check_flags(passed: Mapping[str, Any], training: TrainingArguments, task: str) -> None:
@@ -182,7 +187,7 @@ def check_flags(passed: Mapping[str, Any], training: TrainingArguments, task: st
 
     Args:
         passed (`Mapping[str, Any]`):
-            Flags of `transformers.TrainingArguments` on the command line.
+            Flags on the command line.
         training (`transformers.TrainingArguments`):
             Arguments of the run.
         task (`str`):
@@ -202,15 +207,15 @@ def check_flags(passed: Mapping[str, Any], training: TrainingArguments, task: st
 def fit_defaults(defaults: Mapping[str, Any], passed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of a script, adapted to the flags on which they depend.
 
-    A metric whose name contains "loss" is to be small; a scheduler gets only the arguments of the recipe that it has;
-    a number of steps between evaluations, checkpoints or logs implies that they are due by steps; and where the best
+    A metric whose name contains "loss" is to be small; a scheduler gets only the arguments of the recipe that it has, and
+    no smallest learning rate above the largest; a number of steps between evaluations, checkpoints or logs implies that they are due by steps; and where the best
     checkpoint is kept, checkpoints follow evaluations.
 
     Args:
         defaults (`Mapping[str, Any]`):
             Fields of `transformers.TrainingArguments`.
         passed (`Mapping[str, Any]`):
-            Fields on the command line.
+            Flags on the command line.
 
     Returns:
         `dict[str, Any]`: The defaults of the other fields.
@@ -222,6 +227,9 @@ def fit_defaults(defaults: Mapping[str, Any], passed: Mapping[str, Any]) -> dict
     if "lr_scheduler_type" in passed and fitted.get("lr_scheduler_kwargs"):
         scheduler = SchedulerType(_plain(passed["lr_scheduler_type"]))
         fitted["lr_scheduler_kwargs"] = _accepted_arguments(scheduler, fitted["lr_scheduler_kwargs"]) or None
+    smallest = (fitted.get("lr_scheduler_kwargs") or {}).get("min_lr")
+    if smallest is not None and passed.get("learning_rate", smallest) < smallest:
+        fitted["lr_scheduler_kwargs"] = {**fitted["lr_scheduler_kwargs"], "min_lr": passed["learning_rate"]}
     for kind in ("eval", "save", "logging"):
         if f"{kind}_steps" in passed:
             fitted[f"{kind}_strategy"] = "steps"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from jointmae_hf.data import read_point_cloud
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEFeatureExtractor, JointMAEForPreTraining
 
-from .arguments import DatasetArguments
-from .demo import demonstration_checkpoint
+from .arguments import DatasetArguments, exit_on_error, parse_flags
+from .demo import default_checkpoint
 from .recipes import QUICK, setting_values
+from .training_flags import Refusal, refuse
 
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ class VisualizationArguments:
 
     Args:
         model (`str`, *optional*):
-            Checkpoint of [`JointMAEForPreTraining`], a folder or an id on the Hub; by default a small one is pre-trained
-            on embedded shapes, in about a minute on 2 cores.
+            Checkpoint of [`JointMAEForPreTraining`], a folder or an id on the Hub; by default that of
+            [`default_checkpoint`].
         cloud (`list[str]`, *optional*):
             Files of clouds; by default clouds are taken from the dataset, from `test` if there is one.
         up_axis (`str`, *optional*, defaults to `"y"`):
             Up axis of the files.
         num_clouds (`int`, *optional*, defaults to 5):
-            Number of clouds to take from the dataset.
+            Number of clouds to take from the dataset, without `cloud`.
         index (`int`, *optional*):
             Index of the cloud in figures of a single one, from 0; by default the third or the last.
         output_dir (`str`, *optional*, defaults to `"outputs/figures"`):
@@ -75,7 +76,7 @@ class VisualizationArguments:
     """
 
     model: str | None = field(
-        default=None, metadata={"help": "Pre-trained checkpoint; by default a small one is pre-trained first."}
+        default=None, metadata={"help": "Pre-trained checkpoint; by default checkpoints/jointmae-small in a clone."}
     )
     cloud: list[str] = field(default_factory=list, metadata={"help": "Files of clouds, instead of a dataset."})
     up_axis: str = field(default="y", metadata={"help": "Up axis of the files: y or z."})
@@ -114,7 +115,7 @@ class VisualizationArguments:
         index = min(2, count - 1) if self.index is None else self.index
         if not 0 <= index < count:
             raise ValueError(f"`index` must be one of {count} clouds, counted from 0, got {index}.")
-        folder = self.model or str(demonstration_checkpoint("outputs/demonstration", seed=self.seed))
+        folder = self.model or str(default_checkpoint("outputs/demonstration", self.seed))
         model = JointMAEForPreTraining.from_pretrained(folder).eval()
         model.to(torch.device(device))
         num_points = model.config.num_points
@@ -132,3 +133,24 @@ class VisualizationArguments:
         name = Path(folder).name if Path(folder).is_dir() else folder
         facts = {"checkpoint": name, "data": data, "seed": str(self.seed)}
         return VisualizationInputs(model, points, titles, index, facts)
+
+
+def parse_visualization_flags(*classes: type) -> tuple[Any, ...]:
+    """Parse the flags of a script that draws; one that has no effect ends the process with one line.
+
+    Args:
+        classes (`type`):
+            Dataclasses of further flags of the script.
+
+    Returns:
+        `tuple`: [`VisualizationArguments`], [`DatasetArguments`], an instance of each of `classes`, and all flags on the
+        command line.
+    """
+    (arguments, dataset, *own), passed = parse_flags((VisualizationArguments, DatasetArguments, *classes))
+    with exit_on_error():
+        if arguments.cloud:
+            of_datasets = ("dataset", "data_dir", "dataset_options", "num_clouds")
+            refuse(passed, dict.fromkeys(of_datasets, Refusal((), "`cloud` names the clouds to draw. Drop the flag.")))
+        else:
+            refuse(passed, {"up_axis": Refusal((), "It is that of files named by `cloud`; datasets have their own.")})
+    return (arguments, dataset, *own, passed)

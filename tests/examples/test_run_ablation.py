@@ -22,7 +22,8 @@ SHAPES = {"num_train": 200, "num_validation": 16, "num_test": 40, "num_points": 
 def run(output_dir, *flags, check=True):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", str(SCRIPT)]
     command += ["--output_dir", str(output_dir), "--config_overrides", json.dumps(SMALL), "--max_steps", "2"]
-    command += ["--dataset_options", json.dumps(SHAPES), "--per_device_train_batch_size", "4", *flags]
+    command += ["--dataset", "synthetic_shapes", "--dataset_options", json.dumps(SHAPES)]
+    command += ["--per_device_train_batch_size", "4", *flags]
     return subprocess.run(command, capture_output=True, text=True, check=check, timeout=900)
 
 

@@ -82,8 +82,8 @@ def test_segmentation_reports_means_and_each_category(tmp_path):
 @pytest.mark.parametrize("classifier", ["linear_svm", "fine_tuning"])
 def test_few_shot_reports_mean_and_spread_and_keeps_its_folds(tmp_path, classifier):
     shapes = {**SHAPES, "num_train": 80, "num_test": 400}
-    flags = ["--dataset_options", json.dumps(shapes), "--classifier", classifier, "--num_ways", "5"]
-    flags += ["--num_shots", "4", "--num_folds", "2"]
+    flags = ["--dataset", "synthetic_shapes", "--dataset_options", json.dumps(shapes), "--classifier", classifier]
+    flags += ["--num_ways", "5", "--num_shots", "4", "--num_folds", "2"]
     if classifier == "fine_tuning":
         flags += ["--num_train_epochs", "1", "--per_device_train_batch_size", "10"]
     results, _ = run("run_few_shot.py", tmp_path / "folds", *flags)

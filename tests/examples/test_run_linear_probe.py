@@ -14,6 +14,7 @@ from jointmae_hf.evaluation.results import Result
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "run_linear_probe.py"
 SHAPES = json.dumps({"num_train": 60, "num_validation": 20, "num_test": 40, "num_points": 128})
+DATASET = ["--dataset", "synthetic_shapes", "--dataset_options", SHAPES]
 
 
 def run(output_dir, *flags, launch=(sys.executable,)):
@@ -28,7 +29,7 @@ def finished(tmp_path_factory, build_tiny_config):
     JointMAEForPreTraining(build_tiny_config()).save_pretrained(root / "tiny")
     loss = Result("loss", 0.1, "squared units", "validation", "last step", 0, 60, 20, "synthetic_shapes")
     write_results(root / "tiny" / "results.json", [loss], {"training_data": [{"name": "synthetic_shapes"}]})
-    process = run(root / "out", "--model", str(root / "tiny"), "--dataset_options", SHAPES, "--seed", "1")
+    process = run(root / "out", "--model", str(root / "tiny"), *DATASET, "--seed", "1")
     return root, process
 
 
@@ -62,6 +63,6 @@ def test_probe_writes_no_path_of_the_machine(finished):
 def test_probe_by_two_processes_equals_one(finished):
     root, _ = finished
     launch = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2")
-    flags = ["--model", str(root / "tiny"), "--dataset_options", SHAPES, "--seed", "1"]
+    flags = ["--model", str(root / "tiny"), *DATASET, "--seed", "1"]
     run(root / "two", *flags, launch=launch)
     assert read_results(root / "two" / "results.json")[0] == read_results(root / "out" / "results.json")[0]

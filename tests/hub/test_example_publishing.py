@@ -13,7 +13,8 @@ from loopback_hub.cards import check_card
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_points": 128, "num_groups": [32, 16], "intermediate_size": 32}
 SHAPES = {"num_train": 60, "num_validation": 20, "num_test": 20, "num_points": 128}
-FLAGS = ["--config_overrides", None, "--dataset_options", json.dumps(SHAPES), "--max_steps", "2", "--use_cpu", "True"]
+FLAGS = ["--config_overrides", None, "--dataset", "synthetic_shapes", "--dataset_options", json.dumps(SHAPES)]
+FLAGS += ["--max_steps", "2", "--use_cpu", "True"]
 SCRIPTS = {
     "run_pretrain": ("JointMAEForPreTraining", ["--num_probe_train", "0"]),
     "run_classification": ("JointMAEForPointCloudClassification", ["--from_scratch", "True"]),

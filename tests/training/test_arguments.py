@@ -13,8 +13,13 @@ def parse(*flags):
     return HfArgumentParser(DatasetArguments).parse_args_into_dataclasses(list(flags))[0]
 
 
-def test_dataset_is_embedded_shapes_without_a_flag():
-    assert (parse().dataset, parse().dataset_name) == ("synthetic_shapes", "synthetic_shapes")
+def test_dataset_is_real_objects_without_a_flag():
+    assert (parse().dataset, parse().dataset_name) == ("sample_shapes", "sample_shapes")
+
+
+def test_dataset_has_parts_without_a_flag_where_parts_are_needed(tmp_path):
+    _, dataset, *_ = parse_fine_tuning_arguments("segmentation", command_line=["--output_dir", str(tmp_path)])
+    assert dataset.dataset == "synthetic_shapes"
 
 
 def test_dataset_is_a_folder_with_data_dir_alone(tmp_path):
@@ -34,13 +39,15 @@ def test_dataset_options_must_be_an_object(text):
 
 
 def test_load_lets_options_replace_defaults(tmp_path):
-    arguments = parse("--dataset_options", f'{{"num_train": 40, "cache_dir": "{tmp_path}"}}')
+    arguments = parse(
+        "--dataset", "synthetic_shapes", "--dataset_options", f'{{"num_train": 40, "cache_dir": "{tmp_path}"}}'
+    )
     splits = arguments.load(0, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert {name: len(split) for name, split in splits.items()} == {"train": 40, "validation": 20, "test": 20}
 
 
 def test_load_leaves_splits_as_they_are_without_a_validation_share(tmp_path):
-    arguments = parse("--dataset_options", f'{{"cache_dir": "{tmp_path}"}}')
+    arguments = parse("--dataset", "synthetic_shapes", "--dataset_options", f'{{"cache_dir": "{tmp_path}"}}')
     splits = arguments.load(0, None, num_train=60, num_validation=20, num_test=20, num_points=64)
     assert [len(splits[name]) for name in ("train", "validation", "test")] == [60, 20, 20]
 
@@ -72,7 +79,7 @@ def test_flags_win_over_the_recipe(tmp_path):
     flags = ["--output_dir", str(tmp_path), "--learning_rate", "0.25", "--recipe", "paper", "--from_scratch", "True"]
     script, splits, training, recipe = parse_fine_tuning_arguments("classification", command_line=flags)
     assert (training.learning_rate, training.weight_decay) == (0.25, 0.05)
-    assert (splits.dataset, script.recipe, recipe.num_candidates.value) == ("synthetic_shapes", "paper", 1200)
+    assert (splits.dataset, script.recipe, recipe.num_candidates.value) == ("sample_shapes", "paper", 1200)
 
 
 def test_training_on_validation_chooses_no_epoch(tmp_path):
@@ -102,3 +109,12 @@ def test_configuration_is_that_of_the_checkpoint_except_for_what_changes(tiny_co
     assert (config.num_labels, config.num_categories, config.category_labels[1]) == (50, 16, [4, 5])
     from_scratch = FineTuningArguments(model=str(tmp_path), from_scratch=True).build_config(recipe, None)
     assert from_scratch.hidden_size == 32
+
+
+def test_flat_checkpoint_keeps_its_size_of_groups(build_tiny_config, tmp_path):
+    config = build_tiny_config(embedding_3d="flat", num_groups=[16], group_size=[8], embedding_sizes_3d=None)
+    config.save_pretrained(tmp_path)
+    flags = ["--recipe", "paper", "--dataset", "scanobjectnn", "--output_dir", str(tmp_path)]
+    script, _, _, recipe = parse_fine_tuning_arguments("classification", command_line=flags)
+    assert list(recipe.model["group_size"].value) == [32, 16]
+    assert list(script.build_config(recipe, str(tmp_path)).group_size) == [8]

@@ -164,6 +164,11 @@ def test_scheduler_gets_the_arguments_of_the_recipe_that_it_has(parse, task, sch
     assert (training.lr_scheduler_kwargs or None) == arguments
 
 
+def test_smallest_learning_rate_of_the_recipe_is_not_above_the_largest(parse):
+    assert parse("pretraining", "--learning_rate", "1e-7").lr_scheduler_kwargs == {"min_lr": 1e-7}
+    assert parse("pretraining", "--learning_rate", "1e-3").lr_scheduler_kwargs == {"min_lr": 1e-6}
+
+
 def test_arguments_of_a_scheduler_that_do_not_fit_are_refused_before_any_work(refusal):
     flags = ["--lr_scheduler_type", "linear", "--lr_scheduler_kwargs", '{"min_lr": 0.1}']
     assert "`lr_scheduler_kwargs` must fit `lr_scheduler_type` linear, got" in refusal("pretraining", *flags)
