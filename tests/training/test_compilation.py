@@ -59,7 +59,7 @@ def test_compiled_regions_keep_the_names_of_weights(model):
 def build_trainer(config, points, output_dir, max_steps):
     torch.manual_seed(0)
     args = TrainingArguments(
-        output_dir=str(output_dir), max_steps=max_steps, per_device_train_batch_size=3, use_cpu=True, save_steps=1,
+        output_dir=str(output_dir), max_steps=max_steps, per_device_train_batch_size=3, use_cpu=True, save_steps=1, lr_scheduler_type="constant",
         torch_compile=True, torch_compile_backend="eager", remove_unused_columns=False, disable_tqdm=True,
     )  # fmt: skip
     collator = PointCloudCollator(config.num_points)
