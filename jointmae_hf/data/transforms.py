@@ -78,7 +78,7 @@ class ScaleAndTranslate:
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the stretched and shifted points of shape `(batch_size, num_points, 3)`."""
         index = _check_batch(points, index)
-        shapes = {RandomStream.SCALE: (1, 3), RandomStream.TRANSLATE: (1, 3)}
+        shapes: dict[int, tuple[int, ...]] = {RandomStream.SCALE: (1, 3), RandomStream.TRANSLATE: (1, 3)}
         scale, shift = counter_uniforms(self.seed, epoch, index, shapes)
         scale, shift = self.low + (self.high - self.low) * scale, self.shift * (2.0 * shift - 1.0)
         return points * scale.to(points.dtype) + shift.to(points.dtype)

@@ -48,7 +48,7 @@ class PointCloudTrainer(ResilientTrainer):
         self.evaluation_transform = Normalize() if evaluation_transform is None else evaluation_transform
         self.transform = self.evaluation_transform if transform is None else transform
         if self.args.torch_compile:
-            compile_regions(self.model, self.args.torch_compile_backend, self.args.torch_compile_mode)
+            compile_regions(self.unwrapped_model, str(self.args.torch_compile_backend), self.args.torch_compile_mode)
             self.accelerator.state.dynamo_plugin.backend = DynamoBackend.NO  # accelerate would compile the whole model
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
