@@ -11,6 +11,7 @@ from torch import nn
 
 from benchmarks.bm_training_step import build, count_compilations, record_products, training_step
 from benchmarks.operator_shares import operator_times, shares_by_kind
+from jointmae_hf.training.compilation import compile_regions
 
 from .batches import Record, measure_batch
 from .memory import peak_memory
@@ -25,8 +26,8 @@ PARAMETER_PASSES = 7
 def compile_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, points: torch.Tensor, backend: str, record: Record
 ) -> Callable[[], int]:
-    """Compile a training step for one batch, record its compile time; raise if later steps compile again."""
-    step = functools.partial(training_step, torch.compile(model, backend=backend, dynamic=False), optimizer, points)
+    """Compile a training step as the trainer does, record its compile time; raise if later steps compile again."""
+    step = functools.partial(training_step, compile_regions(model, backend), optimizer, points)
     start = time.perf_counter()
     step()
     record("compile_seconds", time.perf_counter() - start)

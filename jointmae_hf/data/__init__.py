@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .builders.shapenet_part import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS, ShapeNetPart
     from .builders.synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
     from .collator import PointCloudCollator
-    from .counter_rng import RandomStream, counter_normal, counter_permutation, counter_uniform
+    from .counter_rng import RandomStream, counter_normal, counter_permutation, counter_uniform, counter_uniforms
     from .dataset import PointCloudDataset, PointCloudTensors, as_clouds, read_point_cloud_tensors
     from .loading import hold_out, load_point_clouds, load_splits
     from .mixtures import MixtureDataset
@@ -93,6 +93,7 @@ __all__ = [
     "counter_normal",
     "counter_permutation",
     "counter_uniform",
+    "counter_uniforms",
     "generate_shape",
     "hold_out",
     "load_point_clouds",

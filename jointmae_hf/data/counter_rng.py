@@ -6,6 +6,7 @@ so it runs in int64, where products wrap around and the logical shift is an arit
 """
 
 import math
+from collections.abc import Mapping
 from enum import IntEnum
 
 import numpy as np
@@ -32,11 +33,12 @@ class RandomStream(IntEnum):
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _FIRST_FACTOR = 0xBF58476D1CE4E5B9
 _SECOND_FACTOR = 0x94D049BB133111EB
+_ALL_BITS = (1 << 64) - 1
 
 
 def _to_int64(value: int) -> int:
     """Return the signed 64-bit number with the bits of `value` modulo 2 ** 64."""
-    value &= (1 << 64) - 1
+    value &= _ALL_BITS
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -50,6 +52,63 @@ def _mix(bits: Tensor) -> Tensor:
     bits = (bits ^ _shift_right(bits, 30)) * _to_int64(_FIRST_FACTOR)
     bits = (bits ^ _shift_right(bits, 27)) * _to_int64(_SECOND_FACTOR)
     return bits ^ _shift_right(bits, 31)
+
+
+def _mix_int(bits: int) -> int:
+    """Do on the host what `_mix` does, modulo 2 ** 64."""
+    bits = (bits ^ (bits >> 30)) * _FIRST_FACTOR & _ALL_BITS
+    bits = (bits ^ (bits >> 27)) * _SECOND_FACTOR & _ALL_BITS
+    return bits ^ (bits >> 31)
+
+
+def _stream_key(seed: int, epoch: int, stream: int) -> int:
+    """Return the signed 64-bit number of a stream, to which the index of a sample is added."""
+    state = seed & _ALL_BITS
+    for word in (epoch, stream):
+        state = _mix_int(((state ^ word) + _GOLDEN_GAMMA) & _ALL_BITS)
+    return _to_int64(state)
+
+
+def counter_uniforms(seed: int, epoch: int, index: Tensor, shapes: Mapping[int, tuple[int, ...]]) -> list[Tensor]:
+    """Draw uniform numbers of several streams for each sample of a batch, in a few operations for all of them.
+
+    Args:
+        seed (`int`):
+            Seed of the run; any integer, taken modulo 2 ** 64.
+        epoch (`int`):
+            Pass over the data.
+        index (`torch.LongTensor` of shape `(batch_size,)`):
+            Position of each sample in its dataset. The numbers are drawn on its device.
+        shapes (`Mapping[int, tuple[int, ...]]`):
+            Each [`RandomStream`], and the shape of the numbers of one sample.
+
+    Returns:
+        `list[torch.Tensor]`: What [`counter_uniform`] returns for each stream.
+
+    Raises:
+        TypeError: If `seed`, `epoch`, a stream or `index` is not of an integer type.
+        ValueError: If `index` is not one-dimensional.
+
+    Example:
+        >>> scale, shift = counter_uniforms(0, 3, torch.tensor([7]), {RandomStream.SCALE: (3,), RandomStream.VIEW: ()})
+        >>> scale.shape, shift.shape
+        (torch.Size([1, 3]), torch.Size([1]))
+    """
+    for name, value in (("seed", seed), ("epoch", epoch), *(("stream", stream) for stream in shapes)):
+        if not isinstance(value, int):
+            raise TypeError(f"`{name}` must be an int, got {value!r}.")
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
+        raise TypeError(f"`index` must be of an integer type, got {index.dtype}.")
+    if index.ndim != 1:
+        raise ValueError(f"`index` must have the shape (batch_size,), got {tuple(index.shape)}.")
+    gamma, index = _to_int64(_GOLDEN_GAMMA), index.to(torch.int64)
+    states = _mix(torch.stack([index ^ _stream_key(seed, epoch, stream) for stream in shapes]) + gamma)
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    steps = torch.arange(1, max(sizes) + 1, dtype=torch.int64, device=index.device) * gamma
+    counters = [state[:, None] + steps[:size] for state, size in zip(states, sizes, strict=True)]
+    bits = _shift_right(_mix(torch.cat(counters, dim=1)), 40)
+    numbers = (bits.to(torch.float32) * 2.0**-24).split(sizes, dim=1)
+    return [part.reshape(len(index), *shape) for part, shape in zip(numbers, shapes.values(), strict=True)]
 
 
 def counter_uniform(
@@ -80,20 +139,8 @@ def counter_uniform(
         >>> counter_uniform(seed=0, epoch=3, index=torch.tensor([7, 8]), stream=RandomStream.SCALE, shape=(3,)).shape
         torch.Size([2, 3])
     """
-    for name, value in (("seed", seed), ("epoch", epoch), ("stream", stream)):
-        if not isinstance(value, int):
-            raise TypeError(f"`{name}` must be an int, got {value!r}.")
-    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-        raise TypeError(f"`index` must be of an integer type, got {index.dtype}.")
-    if index.ndim != 1:
-        raise ValueError(f"`index` must have the shape (batch_size,), got {tuple(index.shape)}.")
-    gamma = _to_int64(_GOLDEN_GAMMA)
-    state = torch.full((1,), _to_int64(seed), dtype=torch.int64, device=index.device)
-    for word in (_to_int64(epoch), _to_int64(stream), index.to(torch.int64)):
-        state = _mix((state ^ word) + gamma)
-    counter = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=index.device)
-    bits = _shift_right(_mix(state[:, None] + counter * gamma), 40)
-    return (bits.to(torch.float32) * 2.0**-24).reshape(index.shape[0], *shape)
+    (numbers,) = counter_uniforms(seed, epoch, index, {stream: shape})
+    return numbers
 
 
 def counter_normal(seed: int, epoch: int, index: Tensor, stream: int | RandomStream, shape: tuple[int, ...]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import bounding_sphere, gather_points
 
-from .counter_rng import RandomStream, counter_normal, counter_uniform
+from .counter_rng import RandomStream, counter_normal, counter_uniform, counter_uniforms
 
 
 class Transform(Protocol):
@@ -78,10 +78,9 @@ class ScaleAndTranslate:
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the stretched and shifted points of shape `(batch_size, num_points, 3)`."""
         index = _check_batch(points, index)
-        scale = self.low + (self.high - self.low) * counter_uniform(
-            self.seed, epoch, index, RandomStream.SCALE, (1, 3)
-        )
-        shift = self.shift * (2.0 * counter_uniform(self.seed, epoch, index, RandomStream.TRANSLATE, (1, 3)) - 1.0)
+        shapes: dict[int, tuple[int, ...]] = {RandomStream.SCALE: (1, 3), RandomStream.TRANSLATE: (1, 3)}
+        scale, shift = counter_uniforms(self.seed, epoch, index, shapes)
+        scale, shift = self.low + (self.high - self.low) * scale, self.shift * (2.0 * shift - 1.0)
         return points * scale.to(points.dtype) + shift.to(points.dtype)
 
     def __repr__(self) -> str:

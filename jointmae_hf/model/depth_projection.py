@@ -34,10 +34,10 @@ def view_from_angles(azimuth: Tensor, elevation: Tensor, distance: float) -> Ten
     """
     sin_a, cos_a, sin_e, cos_e = azimuth.sin(), azimuth.cos(), elevation.sin(), elevation.cos()
     zero = torch.zeros_like(azimuth)
-    right = torch.stack([cos_a, zero, -sin_a, zero], dim=-1)
-    down = torch.stack([sin_a * sin_e, -cos_e, cos_a * sin_e, zero], dim=-1)
-    forward = torch.stack([-sin_a * cos_e, -sin_e, -cos_a * cos_e, zero + distance], dim=-1)
-    return torch.stack([right, down, forward], dim=1)
+    right = [cos_a, zero, -sin_a, zero]
+    down = [sin_a * sin_e, -cos_e, cos_a * sin_e, zero]
+    forward = [-sin_a * cos_e, -sin_e, -cos_a * cos_e, zero + distance]
+    return torch.stack(right + down + forward, dim=-1).unflatten(-1, (3, 4))
 
 
 def sample_views(noise: Tensor, distance: float, max_elevation: float) -> Tensor:
@@ -189,8 +189,8 @@ def render_depth_maps(
     near, far = camera_distance - 1, camera_distance + 1
     is_visible = in_camera[..., 2] > near / 2  # points behind or too close to the camera are not drawn
     depths = torch.where(is_visible, in_camera[..., 2], far)
-    coordinates = focal_length * in_camera[..., :2] / depths[..., None]
-    pixels = (coordinates + 1) * (image_size / 2) - 0.5  # pixel centers are at integers
+    # Coordinates within [-1, 1] inside the frame become pixels, whose centers are at integers.
+    pixels = in_camera[..., :2] / depths[..., None] * (focal_length * image_size / 2) + (image_size - 1) / 2
     if mode in ("soft", "rendered"):
         maps = _splat_softly(pixels, depths, is_visible, image_size, near, far, splat_radius)
     elif mode == "zbuffer":
@@ -221,23 +221,23 @@ def render_colors(depth_maps: Tensor) -> Tensor:
 
 def _to_camera(points: Tensor, view: Tensor) -> Tensor:
     """Camera coordinates, without a matrix product: under autocast it would move points by up to 0.8 pixels."""
-    rotated = points[:, :, None, 0] * view[:, None, :, 0]
-    for axis in (1, 2):
-        rotated = rotated + points[:, :, None, axis] * view[:, None, :, axis]
-    return rotated + view[:, None, :, 3]
+    in_camera = view[:, None, :, 3]
+    for axis in range(3):
+        in_camera = torch.addcmul(in_camera, points[:, :, None, axis], view[:, None, :, axis])
+    return in_camera
 
 
 def _splat_softly(
     pixels: Tensor, depths: Tensor, is_visible: Tensor, image_size: int, near: float, far: float, radius: float
 ) -> Tensor:
     """Soft depth maps `(num_maps, image_size ** 2)` from three sums over the taps around each point."""
-    visibility = (near / depths) ** SOFT_POWER
+    visibility = (depths / near) ** -SOFT_POWER
     closeness = ((far - depths) / (far - near)).clamp(0, 1)
     sums = _SoftSplat.apply(pixels, visibility, closeness, is_visible, image_size, radius)
     margin = _margin(radius)
     frame = sums[:, margin:-margin, margin:-margin].flatten(1, 2)
     coverage, weight, total = frame.unbind(dim=-1)
-    mean = total / torch.where(weight > 0, weight, torch.ones_like(weight))
+    mean = total / weight.masked_fill(weight == 0, 1)
     return coverage / (coverage + SOFT_COVERAGE) * mean
 
 
@@ -263,8 +263,9 @@ def _taps_around(pixels: Tensor, is_visible: Tensor, image_size: int, radius: fl
     squared = (offsets / radius) ** 2
     in_row = torch.where(is_visible[..., None], 1 - squared[:, :, 0], 0)
     root = torch.relu(in_row[:, :, None] - squared[:, :, 1, :, None])
-    first = base[..., 1] * width + base[..., 0] + margin * (width + 1)
-    return offsets, root, (first[..., None] + (taps[:, None] * width + taps).flatten()).flatten(1)
+    first = torch.add(base[..., 0], base[..., 1], alpha=width)
+    steps = torch.add(taps + margin * (width + 1), taps[:, None], alpha=width).flatten()
+    return offsets, root, (first[..., None] + steps).flatten(1)
 
 
 class _SoftSplat(torch.autograd.Function):
@@ -312,7 +313,7 @@ class _SoftSplat(torch.autograd.Function):
 def _sum_into_pixels(values: Tensor, targets: Tensor, num_pixels: int) -> Tensor:
     """Sum rows `(num_maps, num_rows, num_channels)` into pixels `(num_maps, num_pixels, num_channels)`."""
     num_maps, _, num_channels = values.shape
-    first_pixels = torch.arange(num_maps, device=targets.device) * num_pixels
+    first_pixels = torch.arange(0, num_maps * num_pixels, num_pixels, device=targets.device)
     rows = (targets + first_pixels[:, None]).reshape(-1)
     sums = values.new_zeros(num_maps * num_pixels, num_channels)
     return sums.index_add(0, rows, values.reshape(-1, num_channels)).reshape(num_maps, num_pixels, num_channels)

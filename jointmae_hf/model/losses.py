@@ -25,6 +25,10 @@ class ReconstructionTargets(NamedTuple):
             Pixels of the input depth map I for each 2D token; None for the 3D-only model.
         depth_maps (`torch.Tensor` of shape `(batch_size, num_views, height, width)` or `None`):
             Projections of P for the cross loss, I first.
+        views (`torch.Tensor` of shape `(batch_size, num_views, 3, 4)` or `None`):
+            Their world-to-camera poses.
+        frame (`tuple[torch.Tensor, torch.Tensor]`):
+            Center and radius of P, see [`bounding_sphere`].
     """
 
     points: Tensor
@@ -33,6 +37,8 @@ class ReconstructionTargets(NamedTuple):
     mask_2d: TokenMask | None
     patches: Tensor | None
     depth_maps: Tensor | None
+    views: Tensor | None
+    frame: tuple[Tensor, Tensor]
 
 
 class Reconstruction(NamedTuple):

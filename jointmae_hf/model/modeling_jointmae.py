@@ -183,9 +183,22 @@ def sincos_position_embedding(grid_size: int, width: int, device: torch.device, 
     return torch.cat([columns, rows], dim=-1).reshape(1, grid_size**2, width).to(dtype)
 
 
-def drop_path_rates(config: JointMAEConfig, num_layers: int) -> list[float]:
-    """Rates that increase in equal steps from 0 to `config.drop_path_rate`, as in Point-MAE."""
-    return [config.drop_path_rate * layer / max(num_layers - 1, 1) for layer in range(num_layers)]
+def draw_drop_path(layers: nn.ModuleList, rate: float, hidden_states: Tensor) -> list[dict[str, Tensor]]:
+    """Stochastic depth (Huang et al., 2016): the argument `residual_scales` of each block, if any branch is skipped.
+
+    Factors `(2, batch_size, 1, 1)` of the two branches are 0 where a sample skips the branch, else 1 over the share that
+    keeps it; rates increase in equal steps from 0 to `rate`, as in Point-MAE. As tensors of their own, they leave all
+    compiled blocks the same graph.
+    """
+    if not layers.training or rate == 0 or len(layers) == 0:
+        return [{} for _ in layers]
+    shape = (2, hidden_states.shape[0], 1, 1)
+    scales = [hidden_states.new_ones(shape)]  # the first block skips nothing, and draws nothing
+    noise = torch.rand(len(layers) - 1, *shape, device=hidden_states.device)
+    for number, drawn in enumerate(noise.unbind(), start=1):
+        keep_rate = 1 - rate * number / len(noise)
+        scales.append(((drawn < keep_rate) / keep_rate).to(hidden_states.dtype))
+    return [{"residual_scales": scale} for scale in scales]
 
 
 def compute_dtype(module: nn.Module) -> torch.dtype:
@@ -254,11 +267,13 @@ class JointMAEPointEmbeddings(nn.Module):
             width = config.hidden_size
             self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
 
-    def forward(self, points: Tensor, fine_centers: Tensor, mask: TokenMask | None = None) -> Tensor:
+    def forward(
+        self, points: Tensor, fine_indices: Tensor, fine_centers: Tensor, mask: TokenMask | None = None
+    ) -> Tensor:
         """Embed all tokens; with a `mask` only the visible ones, from points that belong to them."""
         all_centers = fine_centers[:, : self.config.num_groups[-1]]
         centers = take_visible(all_centers, mask)
-        is_valid = self._belongs_to_visible_center(points, all_centers, mask)
+        is_valid = None if mask is None else nearest_center_is_visible(points, all_centers, mask.is_hidden)
         group_size = self.config.group_size
         # CODEPATH: Table 7, "3D" without the hierarchical module.
         if self.config.embedding_3d == "flat":
@@ -267,7 +282,7 @@ class JointMAEPointEmbeddings(nn.Module):
 
         # The neighbors of a coarse center are fine centers. Without a mask each fine center is embedded once; with one,
         # each neighbor of a visible coarse center embeds its own group of raw points.
-        is_valid_center = self._belongs_to_visible_center(fine_centers, all_centers, mask)
+        is_valid_center = None if is_valid is None else is_valid.gather(1, fine_indices)
         neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], is_valid_center)
         if mask is not None:
             fine_centers = gather_points(fine_centers, neighbors).flatten(1, 2)
@@ -276,10 +291,6 @@ class JointMAEPointEmbeddings(nn.Module):
         groups = group_points(points, fine_centers, group_size[0], is_valid)
         fine_features = self.fine_grouping(self.projection(groups.to(compute_dtype(self))))
         return self.coarse_grouping(gather_points(fine_features, neighbors))
-
-    def _belongs_to_visible_center(self, points: Tensor, centers: Tensor, mask: TokenMask | None) -> Tensor | None:
-        """Points that visible tokens are made of; `None`, all of them, when no token is hidden."""
-        return None if mask is None else nearest_center_is_visible(points, centers, mask.is_hidden)
 
 
 class JointMAEConvBlock(nn.Module):
@@ -328,9 +339,9 @@ class JointMAEImageEmbeddings(nn.Module):
         if mask is None or self.config.neighborhood == "all":
             return features
         num_rows = self.config.image_size // self.config.token_patch_size
-        keep = (~mask.is_hidden).to(features.dtype).reshape(-1, 1, num_rows, num_rows)
-        repeats = features.shape[-1] // num_rows
-        return features * keep.repeat_interleave(repeats, dim=2).repeat_interleave(repeats, dim=3)
+        is_hidden = mask.is_hidden.reshape(-1, 1, num_rows, 1, num_rows, 1)
+        by_token = features.unflatten(3, (num_rows, -1)).unflatten(2, (num_rows, -1))
+        return by_token.masked_fill(is_hidden, 0).flatten(4, 5).flatten(2, 3)
 
 
 class JointMAEPointPositionEmbeddings(nn.Module):
@@ -355,8 +366,8 @@ class JointMAEPatchPositionEmbeddings(nn.Module):
         if config.position_embedding_2d == "learned":
             self.weight = nn.Parameter(torch.empty(1, config.num_patches, config.hidden_size))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Positions `(batch_size, num_patches, hidden_size)` for tokens of all patches."""
+    def forward(self, tokens: Tensor, patches: Tensor) -> Tensor:
+        """Positions `(batch_size, num_visible, hidden_size)` of some patches, given the tokens of all."""
         # CODEPATH: supplement, ablation of 2D position embeddings.
         if self.config.position_embedding_2d == "learned":
             positions = self.weight
@@ -366,7 +377,7 @@ class JointMAEPatchPositionEmbeddings(nn.Module):
         else:
             num_rows = self.config.image_size // self.config.token_patch_size
             positions = sincos_position_embedding(num_rows, tokens.shape[-1], tokens.device, tokens.dtype)
-        return positions.expand(tokens.shape[0], -1, -1)
+        return nn.functional.embedding(patches, positions[0])
 
 
 def eager_attention_forward(
@@ -443,45 +454,40 @@ def _backends_that_mask_correctly(attention_mask: Any) -> contextlib.AbstractCon
 
 
 class JointMAEMLP(nn.Module):
+    """Feed-forward half of a block with both of its residual sums, which no block has in another form.
+
+    `training.compile_regions` compiles it: a single graph serves all blocks, whatever they attend to.
+    """
+
     def __init__(self, config: JointMAEConfig):
         super().__init__()
         self.activation_fn = ACT2FN[config.hidden_act]
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.fc2(self.activation_fn(self.fc1(hidden_states)))
+    def forward(
+        self, hidden_states: Tensor, attended: Tensor, layernorm: nn.LayerNorm, residual_scales: Tensor | None
+    ) -> Tensor:
+        hidden_states = _add_branch(hidden_states, self.dropout(attended), residual_scales, 0)
+        transformed = self.fc2(self.activation_fn(self.fc1(layernorm(hidden_states))))
+        return _add_branch(hidden_states, self.dropout(transformed), residual_scales, 1)
 
 
-class JointMAEDropPath(nn.Module):
-    """Stochastic depth: skip a residual branch for a share of the samples (Huang et al., 2016)."""
-
-    def __init__(self, rate: float):
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        if self.rate == 0.0 or not self.training:
-            return hidden_states
-        keep_rate = 1 - self.rate
-        noise = torch.rand(hidden_states.shape[0], 1, 1, device=hidden_states.device)
-        return hidden_states * ((noise < keep_rate).to(hidden_states.dtype) / keep_rate)
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
+def _add_branch(hidden_states: Tensor, branch: Tensor, residual_scales: Tensor | None, number: int) -> Tensor:
+    """Add a residual branch, times its factor of stochastic depth for each sample."""
+    return hidden_states + (branch if residual_scales is None else branch * residual_scales[number])
 
 
 class JointMAELayer(GradientCheckpointingLayer):
     """Pre-norm transformer block that adds positions to its input, as every block of Point-MAE does."""
 
-    def __init__(self, config: JointMAEConfig, rate: float):
+    def __init__(self, config: JointMAEConfig):
         super().__init__()
         self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.attention = JointMAEAttention(config)
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = JointMAEMLP(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.drop_path = JointMAEDropPath(rate)
 
     def forward(
         self,
@@ -489,14 +495,18 @@ class JointMAELayer(GradientCheckpointingLayer):
         position_embeddings: Tensor,
         attention_mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
+        residual_scales: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Tensor:
         # Paper: silent on positions; added again before every block as in Point-MAE, for both modalities.
         hidden_states = hidden_states + position_embeddings
         attended, _ = self.attention(self.layernorm_before(hidden_states), attention_mask, key_value_states, **kwargs)
-        hidden_states = hidden_states + self.drop_path(self.dropout(attended))
-        transformed = self.mlp(self.layernorm_after(hidden_states))
-        return hidden_states + self.drop_path(self.dropout(transformed))
+        return self.mlp(hidden_states, attended, self.layernorm_after, residual_scales)
+
+
+def build_layers(config: JointMAEConfig, num_layers: int) -> nn.ModuleList:
+    """Build equal blocks."""
+    return nn.ModuleList([JointMAELayer(config) for _ in range(num_layers)])
 
 
 def _append_mask_tokens(encoded: Tensor, mask_token: Tensor, mask: TokenMask) -> Tensor:
@@ -510,18 +520,16 @@ class JointMAEDecoder(nn.Module):
     def __init__(self, config: JointMAEConfig):
         super().__init__()
         self.config = config
-        shared_rates = drop_path_rates(config, config.decoder_num_hidden_layers)
-        specific_rates = drop_path_rates(config, config.specific_decoder_num_hidden_layers)
-        self.layers = nn.ModuleList([JointMAELayer(config, rate) for rate in shared_rates])
+        self.layers = build_layers(config, config.decoder_num_hidden_layers)
         self.mask_token_3d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
         self.position_embeddings_3d = JointMAEPointPositionEmbeddings(config)
-        self.layers_3d = nn.ModuleList([JointMAELayer(config, rate) for rate in specific_rates])
+        self.layers_3d = build_layers(config, config.specific_decoder_num_hidden_layers)
         self.layernorm_3d = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if config.use_2d_branch:
             self.mask_token_2d = nn.Parameter(torch.empty(1, 1, config.hidden_size))
             self.position_embeddings_2d = JointMAEPatchPositionEmbeddings(config)
-            self.layers_2d = nn.ModuleList([JointMAELayer(config, rate) for rate in specific_rates])
+            self.layers_2d = build_layers(config, config.specific_decoder_num_hidden_layers)
             self.layernorm_2d = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(
@@ -529,34 +537,44 @@ class JointMAEDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Decode the hidden tokens of both modalities, or all 3D tokens when the loss is on the whole cloud."""
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
-        encoded_3d, encoded_2d = encoded[:, :num_visible_3d], encoded[:, num_visible_3d:]
+        encoded_3d, encoded_2d = encoded[:, :num_visible_3d].contiguous(), encoded[:, num_visible_3d:].contiguous()
         tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
         positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order)).to(self.mask_token_3d.dtype)]
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is not None:
             tokens.append(_append_mask_tokens(encoded_2d, self.mask_token_2d, mask_2d))
-            positions.append(gather_points(self.position_embeddings_2d(tokens[1]), mask_2d.order))
+            positions.append(self.position_embeddings_2d(tokens[1], mask_2d.order))
 
         hidden_states, position_embeddings = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
-        for layer in self.layers:  # Eq. 3
-            hidden_states = layer(hidden_states, position_embeddings)
+        hidden_states = self._run_layers(self.layers, hidden_states, position_embeddings)  # Eq. 3
 
         # Eq. 4. Paper: keys and values are the encoded tokens; queries carry positions, keys do not.
         # Cross-attention treats each query independently, so queries of visible tokens can be left out.
         # CODEPATH: Eq. 5 as published reconstructs the points of all 3D tokens.
         first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
         decoded_3d = hidden_states[:, first_3d:num_tokens_3d]
-        for layer in self.layers_3d:
-            decoded_3d = layer(decoded_3d, positions[0][:, first_3d:], None, encoded_3d)
+        decoded_3d = self._run_layers(self.layers_3d, decoded_3d, positions[0][:, first_3d:], None, encoded_3d)
         decoded_3d = self.layernorm_3d(decoded_3d)
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is None:
             return decoded_3d, None
         num_visible_2d = encoded_2d.shape[1]
         decoded_2d = hidden_states[:, num_tokens_3d + num_visible_2d :]
-        for layer in self.layers_2d:
-            decoded_2d = layer(decoded_2d, positions[1][:, num_visible_2d:], None, encoded_2d)
+        decoded_2d = self._run_layers(self.layers_2d, decoded_2d, positions[1][:, num_visible_2d:], None, encoded_2d)
         return decoded_3d, self.layernorm_2d(decoded_2d)
+
+    def _run_layers(
+        self,
+        layers: nn.ModuleList,
+        hidden_states: Tensor,
+        position_embeddings: Tensor,
+        *attention_arguments: Tensor | None,
+    ) -> Tensor:
+        """Run blocks that attend to all tokens, or to other key and value states."""
+        drop_path = draw_drop_path(layers, self.config.drop_path_rate, hidden_states)
+        for layer, drawn in zip(layers, drop_path, strict=True):
+            hidden_states = layer(hidden_states, position_embeddings, *attention_arguments, **drawn)
+        return hidden_states
 
 
 LEARNED_TOKENS = frozenset(
@@ -662,8 +680,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
             self.class_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
             self.class_position = nn.Parameter(torch.empty(1, 1, config.hidden_size))
 
-        rates = drop_path_rates(config, config.num_hidden_layers)
-        self.layers = nn.ModuleList([JointMAELayer(config, rate) for rate in rates])
+        self.layers = build_layers(config, config.num_hidden_layers)
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
         self.post_init()
@@ -746,9 +763,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
         # Paper: embeds all tokens, then hides some, so that visible ones show parts of what has to be reconstructed.
         # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` is as published.
         if self.config.neighborhood == "visible":
-            tokens = self.embeddings_3d(points, fine_centers, mask)
+            tokens = self.embeddings_3d(points, indices, fine_centers, mask)
         else:
-            tokens = take_visible(self.embeddings_3d(points, fine_centers), mask)
+            tokens = take_visible(self.embeddings_3d(points, indices, fine_centers), mask)
         visible_centers = take_visible(centers, mask)
         dtype = self.modality_token_3d.dtype  # the embeddings may be in float32, see `_keep_in_fp32_modules`
         positions = self.position_embeddings_3d(visible_centers).to(dtype)
@@ -770,9 +787,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
             noise_2d = align_noise(noise_2d, self._patches_of_tokens(embedded_3d, view)[:, :, 0])
         mask = _draw_mask(noise_2d, self.config.mask_ratio_2d)
         tokens = self.embeddings_2d(pixel_values, mask)
-        positions = take_visible(self.position_embeddings_2d(tokens), mask)
         patches = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[0], -1)
         patches = patches if mask is None else mask.ids_visible
+        positions = self.position_embeddings_2d(tokens, patches)
         tokens = take_visible(tokens, mask) + self.modality_token_2d
         return JointMAEEmbeddedTokens(tokens, positions, mask, patches=patches)
 
@@ -852,8 +869,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all blocks, and keep the outputs of those that the segmentation head reads."""
         feature_maps = ()
-        for block, layer in enumerate(self.layers, start=1):
-            hidden_states = layer(hidden_states, position_embeddings, attention_mask, **kwargs)
+        drop_path = draw_drop_path(self.layers, self.config.drop_path_rate, hidden_states)
+        for block, (layer, drawn) in enumerate(zip(self.layers, drop_path, strict=True), start=1):
+            hidden_states = layer(hidden_states, position_embeddings, attention_mask, **drawn, **kwargs)
             if block in self.config.out_indices:  # CODEPATH: read by the segmentation head.
                 feature_maps += (hidden_states,)
         return hidden_states, feature_maps
@@ -930,16 +948,19 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         check_random_arguments(self.config, points.shape[0], view, noise_3d, noise_2d)
         points = points.to(torch.promote_types(points.dtype, torch.float32))
         view, noise_3d, noise_2d = self._sample_missing(points, view, noise_3d, noise_2d)
-        depth_map, patches, depth_maps = self._project_input(points, view)  # Eq. 1
+        frame, views = bounding_sphere(points), self._views(points, view)
+        depth_map, patches, depth_maps = self._project_input(points, views, frame)  # Eq. 1
         # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
         encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, check_inputs=False, **kwargs)
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
         masks = self._token_masks(encoded)
         decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
-        targets = self._reconstruction_targets(points, encoded.centers, patches, depth_maps, masks)
+        with torch.no_grad():
+            groups = group_points(points, encoded.centers, self.config.target_group_size)
+        targets = ReconstructionTargets(points, groups, *masks, patches, depth_maps, views, frame)
         reconstruction = self._reconstruct(decoded_3d, decoded_2d, targets, encoded)
         # Compare with the input (Eq. 5, 6) and sum (Eq. 7).
-        losses = self.compute_losses(reconstruction, targets, view) if return_loss else {}
+        losses = self.compute_losses(reconstruction, targets) if return_loss else {}
 
         return JointMAEForPreTrainingOutput(
             loss=self._weighted_sum(losses) if return_loss else None,
@@ -983,12 +1004,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             self.config.splat_radius,
         )
 
-    def compute_losses(
-        self,
-        reconstruction: Reconstruction,
-        targets: ReconstructionTargets,
-        view: Tensor | None,
-    ) -> dict[str, Tensor]:
+    def compute_losses(self, reconstruction: Reconstruction, targets: ReconstructionTargets) -> dict[str, Tensor]:
         """Compute the losses of Eq. 5 and 6.
 
         Args:
@@ -996,8 +1012,6 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
                 What the heads predict.
             targets (`ReconstructionTargets`):
                 What it is compared with, and the masks.
-            view (`torch.Tensor` of shape `(batch_size, 3, 4)`, *optional*):
-                World-to-camera poses of the depth maps.
 
         Returns:
             `dict[str, torch.Tensor]`: `loss_3d`, `loss_2d` and `loss_3d_2d`, as far as the configuration has them.
@@ -1017,9 +1031,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         # CODEPATH: Table 8, first row, has no cross-reconstruction loss.
         if self.config.loss_3d_2d_weight == 0:
             return {"loss_3d": loss_3d, "loss_2d": loss_2d}
-        # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours rotate about the up axis.
-        views = rotate_views(view.to(reconstruction.points.dtype), self.config.num_views)
-        predicted_maps = self.project(reconstruction.points, views, bounding_sphere(targets.points))
+        predicted_maps = self.project(reconstruction.points, targets.views, targets.frame)
         target_maps = targets.depth_maps
         # CODEPATH: Table 8, last row, compares colored maps.
         if self.config.projection_mode == "rendered":
@@ -1041,19 +1053,27 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             view = sample_views(noise, config.camera_distance, config.max_view_elevation)
         return view, noise_3d, _draw_unless_given(noise_2d, batch_size, config.num_patches, points.device)
 
+    def _views(self, points: Tensor, view: Tensor | None) -> Tensor | None:
+        """Views of the cross loss `(batch_size, num_views, 3, 4)`, that of I first."""
+        # CODEPATH: the 3D-only baseline has no depth maps.
+        if view is None:
+            return None
+        # CODEPATH: Table 8, first row, needs no view but that of I.
+        # Paper: "the same view of I" in Eq. 6, four in Table 8 without saying which; ours rotate about the up axis.
+        num_views = 1 if self.config.loss_3d_2d_weight == 0 else self.config.num_views
+        return rotate_views(view.to(points.dtype), num_views)
+
+    @torch.no_grad()
     def _project_input(
-        self, points: Tensor, view: Tensor | None
+        self, points: Tensor, views: Tensor | None, frame: tuple[Tensor, Tensor]
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Depth map I, its patches, and the depth maps by all views of the cross loss (I first), without gradient."""
         # CODEPATH: the 3D-only baseline has no depth maps.
-        if not self.config.use_2d_branch:
+        if views is None:
             return None, None, None
-        # CODEPATH: Table 8, first row, needs no view but that of I.
-        num_views = 1 if self.config.loss_3d_2d_weight == 0 else self.config.num_views
-        with torch.no_grad():
-            depth_maps = self.project(points, rotate_views(view.to(points.dtype), num_views))
-            depth_map = depth_maps[:, :1]
-            return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
+        depth_maps = self.project(points, views, frame)
+        depth_map = depth_maps[:, :1]
+        return depth_map, patchify(depth_map, self.config.token_patch_size), depth_maps
 
     def _token_masks(self, encoded: JointMAEModelOutput) -> tuple[TokenMask, TokenMask | None]:
         """Masks of the encoder with the indices of visible and hidden tokens, which its output does not hold."""
@@ -1064,19 +1084,6 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             return mask_3d, None
         num_hidden_2d = num_hidden_tokens(encoded.mask_2d.shape[1], self.config.mask_ratio_2d)
         return mask_3d, split_tokens(encoded.mask_2d, num_hidden_2d)
-
-    def _reconstruction_targets(
-        self,
-        points: Tensor,
-        centers: Tensor,
-        patches: Tensor | None,
-        depth_maps: Tensor | None,
-        masks: tuple[TokenMask, TokenMask | None],
-    ) -> ReconstructionTargets:
-        """Group the points of the input, and join them with its projections and masks, without gradient."""
-        with torch.no_grad():
-            groups = group_points(points, centers, self.config.target_group_size)
-        return ReconstructionTargets(points, groups, *masks, patches, depth_maps)
 
     def _reconstruct(
         self,

@@ -93,7 +93,12 @@ def _reduce_distances(
 
 def _choose_by_distance(queries: Tensor, points: Tensor, choose: Callable[[Tensor], Tensor]) -> Tensor:
     """Rows of `points` that a function of the distance matrix chooses for each query."""
-    return torch.cat([torch.cat(blocks, dim=1) for blocks in _reduce_distances(queries, points, choose)])
+    return _join([_join(blocks, dim=1) for blocks in _reduce_distances(queries, points, choose)], dim=0)
+
+
+def _join(blocks: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate blocks; a single one needs no copy."""
+    return blocks[0] if len(blocks) == 1 else torch.cat(list(blocks), dim=dim)
 
 
 def k_nearest_neighbors(queries: Tensor, points: Tensor, num_neighbors: int, is_valid: Tensor | None = None) -> Tensor:
@@ -148,7 +153,7 @@ def gather_points(values: Tensor, indices: Tensor) -> Tensor:
         `torch.Tensor` of shape `(batch_size, ..., num_features)`: `values[b, indices[b]]` for each sample `b`.
     """
     batch_size, num_points, num_features = values.shape
-    first_rows = torch.arange(batch_size, device=indices.device) * num_points
+    first_rows = torch.arange(0, batch_size * num_points, num_points, device=indices.device)
     rows = indices.reshape(batch_size, -1) + first_rows[:, None]
     gathered = values.reshape(-1, num_features).index_select(0, rows.reshape(-1))
     return gathered.reshape(*indices.shape, num_features)
@@ -229,12 +234,15 @@ def _nearest_both_ways(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     to_target, to_source = [], []
     for blocks in _reduce_distances(source, target, reduce, COMPILED_ROWS_PER_BLOCK):
         forward, smallest, backward = zip(*blocks, strict=True)
+        to_target.append(_join(forward, dim=1))
+        if len(backward) == 1:
+            to_source.append(backward[0])
+            continue
         first_rows = itertools.accumulate((block.shape[1] for block in forward[:-1]), initial=0)
         best_block = torch.stack(smallest).min(dim=0, keepdim=True).indices
-        to_target.append(torch.cat(forward, dim=1))
         rows = torch.stack([block + first for block, first in zip(backward, first_rows, strict=True)])
         to_source.append(rows.gather(0, best_block)[0])
-    return torch.cat(to_target), torch.cat(to_source)
+    return _join(to_target, dim=0), _join(to_source, dim=0)
 
 
 def chamfer_distance(source: Tensor, target: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .ablations import ABLATIONS, Ablation, AblationStudy
     from .arguments import DatasetArguments, FineTuningArguments, parse_fine_tuning_arguments
     from .callbacks import LossProgressCallback, ReconstructionCallback
+    from .compilation import compile_regions
     from .demo import default_checkpoint, demonstration_checkpoint
     from .distributed import disable_malloc_trim, set_up_process
     from .finetuning import ClassificationTrainer, SegmentationTrainer, build_fine_tuning_trainer
@@ -56,6 +57,7 @@ __all__ = [
     "VisualizationArguments",
     "build_fine_tuning_trainer",
     "build_trainer",
+    "compile_regions",
     "default_checkpoint",
     "demonstration_checkpoint",
     "disable_malloc_trim",

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import DynamoBackend
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
@@ -12,6 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from jointmae_hf.data import Normalize, Transform
 from jointmae_hf.evaluation.results import installed_versions
 
+from .compilation import compile_regions
 from .distributed import keep_dtype
 from .resilience import ResilientTrainer
 
@@ -23,7 +25,8 @@ EVALUATION_EPOCH = 2**31 - 1
 class PointCloudTrainer(ResilientTrainer):
     """[`ResilientTrainer`] for batches of `points` and `index`, which are transformed on the device.
 
-    With a feature extractor as `processing_class`, each checkpoint loads by `AutoProcessor` too.
+    With a feature extractor as `processing_class`, each checkpoint loads by `AutoProcessor` too. With `torch_compile`, the
+    part that all blocks share is compiled instead of the whole model, see [`compile_regions`].
 
     Args:
         transform (`Transform`, *optional*):
@@ -44,6 +47,9 @@ class PointCloudTrainer(ResilientTrainer):
         super().__init__(*args, versions=installed_versions(), **kwargs)
         self.evaluation_transform = Normalize() if evaluation_transform is None else evaluation_transform
         self.transform = self.evaluation_transform if transform is None else transform
+        if self.args.torch_compile:
+            compile_regions(self.unwrapped_model, str(self.args.torch_compile_backend), self.args.torch_compile_mode)
+            self.accelerator.state.dynamo_plugin.backend = DynamoBackend.NO  # accelerate would compile the whole model
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Return all batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""

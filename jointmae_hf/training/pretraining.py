@@ -19,7 +19,7 @@ from jointmae_hf.data import (
     RandomStream,
     Transform,
     as_clouds,
-    counter_uniform,
+    counter_uniforms,
 )
 from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
@@ -60,12 +60,15 @@ def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tens
     Returns:
         `dict[str, torch.Tensor]`: `noise_3d` and, with a 2D branch, `noise_2d` and `view`.
     """
-    num_groups = config.num_groups[-1]
-    arguments = {"noise_3d": counter_uniform(seed, epoch, index, RandomStream.MASK_3D, (num_groups,))}
+    shapes = {RandomStream.MASK_3D: (config.num_groups[-1],)}
     if config.use_2d_branch:
-        noise = counter_uniform(seed, epoch, index, RandomStream.VIEW, (2,))
-        arguments["view"] = sample_views(noise, config.camera_distance, config.max_view_elevation)
-        arguments["noise_2d"] = counter_uniform(seed, epoch, index, RandomStream.MASK_2D, (config.num_patches,))
+        shapes |= {RandomStream.MASK_2D: (config.num_patches,), RandomStream.VIEW: (2,)}
+    noise = dict(zip(shapes, counter_uniforms(seed, epoch, index, shapes), strict=True))
+    arguments = {"noise_3d": noise[RandomStream.MASK_3D]}
+    if config.use_2d_branch:
+        arguments["noise_2d"] = noise[RandomStream.MASK_2D]
+        view = noise[RandomStream.VIEW]
+        arguments["view"] = sample_views(view, config.camera_distance, config.max_view_elevation)
     return arguments
 
 
@@ -176,7 +179,7 @@ class JointMAETrainer(PointCloudTrainer):
 
     def _add(self, name: str, value: Tensor, count: int) -> None:
         """Add the mean of `count` samples to the sums without waiting for the device."""
-        self._sums[name] = self._sums[name] + count * value if name in self._sums else count * value
+        self._sums[name] = self._sums[name].add(value, alpha=count) if name in self._sums else count * value
         self._counts[name] += count
 
     def _pop_means(self) -> dict[str, float]:
