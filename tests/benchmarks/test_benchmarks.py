@@ -66,6 +66,7 @@ def test_primitive_shapes_are_measured(tmp_path):
 
 
 def test_readers_are_measured(tmp_path):
+    pytest.importorskip("meshio")
     flags = ["--num_triangles=64", "--num_text_points=16", "--num_points=8", "--num_rounds=1"]
     names = run(bm_readers, "readers", flags, tmp_path)
     assert {"mixed.ply, meshio", "mesh.obj, trimesh", "points.xyz, pandas, one space"} <= set(names)

@@ -180,7 +180,8 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
     | `"split"` | `train/a.ply`, no classes |
     | `"flat"` | `a.ply`, no classes |
 
-    Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
+    Without folders of splits, files, lists or classes whose names tell splits apart, such as `chair/train_0.npy` next to
+    `chair/test_0.npy`, are an error too. Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
     are ignored, files of other formats are named in a warning, archives are never extracted. A bad file stops the build with
     its name, and nothing of the dataset stays in the cache. The cache depends on the options, on path, size and modification
     time of every file, and on the source of the readers.
