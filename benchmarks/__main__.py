@@ -17,6 +17,7 @@ BENCHMARKS = (
     "bm_training_step",
     "bm_classification_latency",
     "bm_data_loading",
+    "bm_readers",
     "bm_shape_search",
     "bm_primitive_shapes",
     "numerics",

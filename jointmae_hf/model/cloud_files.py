@@ -13,9 +13,11 @@
 # limitations under the License.
 """Read point clouds from files with numpy alone: the parser of the pipelines and of `jointmae_hf.data`."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +36,7 @@ CLOUD_FILE_SUFFIXES = tuple(sorted([".npy", ".pts", ".txt", ".xyz", *MESH_PARSER
 """Endings of the files that `read_cloud_file` understands, in lower case."""
 
 _COMMENTS = ("#", "//")
+_OTHER_LINE_ENDS = (b"\r", b"\v", b"\f", b"\x1c", b"\x1d", b"\x1e")
 
 
 @contextmanager
@@ -130,14 +133,14 @@ def open_npy(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def parse_text(text: str, may_start_with_count: bool = False) -> np.ndarray:
+def parse_text(content: bytes, may_start_with_count: bool = False) -> np.ndarray:
     """Parse a cloud from text with one point a line, numbers separated by whitespace or commas.
 
     The first three columns are x, y and z, unless a first line or a comment names the columns and says otherwise.
 
     Args:
-        text (`str`):
-            The text; lines that start with `#` or `//` are comments.
+        content (`bytes`):
+            The file, in UTF-8; lines that start with `#` or `//` are comments.
         may_start_with_count (`bool`, *optional*, defaults to `False`):
             Whether the first line may be the number of points.
 
@@ -148,28 +151,79 @@ def parse_text(text: str, may_start_with_count: bool = False) -> np.ndarray:
         ValueError: If a line is not of numbers, lines differ in length, their number is not the count of the first line, or
             names do not tell which columns are x, y and z.
     """
-    lines = [line for line in map(str.strip, text.splitlines()) if line]
-    comments = []
-    if any(start in text for start in _COMMENTS):
-        comments = [line.lstrip("#/") for line in lines if line.startswith(_COMMENTS)]
-        lines = [line for line in lines if not line.startswith(_COMMENTS)]
-    header = lines.pop(0) if lines and not _is_number(_split(lines[0])[0]) else None
-    if may_start_with_count and lines and lines[0].isdecimal():
-        count = lines.pop(0)
-        if (count.lstrip("0") or "0") != str(len(lines)):
-            raise ValueError(f"its first line says {count[:20]} points and it has {len(lines)}")
-    num_columns = len(_split(lines[0])) if lines else 0
-    columns = _choose_columns(header, comments, num_columns)
-    if not lines:
-        return np.empty((0, 3))
-    if not 3 <= num_columns <= MOST_COLUMNS:
+    content = _unify_lines(content)
+    head, position = _find_head(content, may_start_with_count)
+    body = content[position:]
+    if any(start.encode() in body for start in _COMMENTS):
+        lines = list(map(str.strip, body.decode().split("\n")))
+        head.comments.extend(line.lstrip("#/") for line in lines if line.startswith(_COMMENTS))
+        body = "\n".join(line for line in lines if not line.startswith(_COMMENTS)).encode()
+    first = body[: body.find(b"\n") + 1 or None].decode().strip()
+    num_columns = len(_split(first)) if first else 0
+    columns = _choose_columns(head.names, head.comments, num_columns)
+    if first and not 3 <= num_columns <= MOST_COLUMNS:
+        head.check_count(body)
         raise ValueError(f"it has {num_columns} numbers a line and not 3 to {MOST_COLUMNS}")
-    try:  # All columns are parsed, so that a line cut short is seen.
-        rows = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, comments=None, ndmin=2)
+    rows = _parse_rows(body, "," if "," in first else None, head) if first else np.empty((0, 3))
+    head.check_count(rows)
+    return rows[:, columns]
+
+
+class _Head(NamedTuple):
+    """What stands above the points of a text: names of columns, comments and the number of points."""
+
+    names: str | None
+    comments: list[str]
+    promised: str | None
+
+    def check_count(self, points: np.ndarray | bytes) -> None:
+        """Raise unless there are as many rows, or lines of text, as promised."""
+        if self.promised is not None:
+            num_rows = (
+                sum(map(bool, map(bytes.strip, points.split(b"\n")))) if isinstance(points, bytes) else len(points)
+            )
+            if (self.promised.lstrip("0") or "0") != str(num_rows):
+                raise ValueError(f"its first line says {self.promised[:20]} points and it has {num_rows}")
+
+
+def _unify_lines(content: bytes) -> bytes:
+    """Return a text in UTF-8 whose lines end in a line feed, without a byte order mark."""
+    content = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
+    if content.isascii() and not any(end in content for end in _OTHER_LINE_ENDS):
+        return content
+    return "\n".join(content.decode("utf-8-sig").splitlines()).encode()
+
+
+def _find_head(content: bytes, may_start_with_count: bool) -> tuple[_Head, int]:
+    """Return what stands above the points, and the position of the first of them."""
+    names, comments, count = None, [], None
+    stream, position = io.BytesIO(content), 0
+    for raw in stream:
+        line = raw.decode().strip()
+        if line.startswith(_COMMENTS):
+            comments.append(line.lstrip("#/"))
+        elif line and names is None and count is None and not _is_number(_split(line)[0]):
+            names = line
+        elif may_start_with_count and count is None and line.isdecimal():
+            count = line
+        elif line:
+            break
+        position = stream.tell()
+    return _Head(names, comments, count), position
+
+
+def _parse_rows(body: bytes, delimiter: str | None, head: _Head) -> np.ndarray:
+    """Parse lines of numbers, all of one length: all columns, so that a line cut short is seen."""
+    try:
+        return np.loadtxt(io.BytesIO(body), delimiter=delimiter, comments=None, ndmin=2)
+    except ValueError:  # blank lines between commas, or another reason that the second attempt names by its row
+        head.check_count(body)
+    try:
+        lines = [line for line in map(str.strip, body.decode().split("\n")) if line]
+        return np.loadtxt(lines, delimiter=delimiter, comments=None, ndmin=2)
     except ValueError as error:
         reason = str(error).partition("; use")[0]
         raise ValueError(f"its lines must be numbers, all of one length: {reason}") from error
-    return rows[:, columns]
 
 
 def _choose_columns(header: str | None, comments: list[str], num_columns: int) -> list[int]:
@@ -254,5 +308,5 @@ def read_cloud_file(path: str | Path, num_points: int, rng: np.random.Generator 
                     points, corners, sizes, num_points, np.random.default_rng(0) if rng is None else rng
                 )
         else:
-            points = parse_text(path.read_text(encoding="utf-8-sig"), may_start_with_count=suffix == ".pts")
+            points = parse_text(path.read_bytes(), may_start_with_count=suffix == ".pts")
     return check_cloud(points, path)

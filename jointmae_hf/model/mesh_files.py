@@ -13,8 +13,12 @@
 # limitations under the License.
 """Parse `.off`, `.ply`, `.obj` and `.stl` files with numpy alone."""
 
+import io
 import re
+from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -85,33 +89,98 @@ class _Table(NamedTuple):
 
 def _build_mesh(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray, first_index: int = 0) -> Mesh:
     """Return what was parsed, after checking that all corners are vertices; files count from `first_index`."""
-    is_vertex = (corners >= 0) & (corners < len(vertices)) & (corners == np.floor(corners))
+    is_vertex = (corners >= 0) & (corners < len(vertices))
+    if corners.dtype.kind == "f":
+        is_vertex &= corners == np.floor(corners)
     if not is_vertex.all():
         wrong = corners[is_vertex.argmin()] + first_index
         raise ValueError(f"its faces name vertex {wrong:g} and it has {len(vertices)}, counted from {first_index}")
     return Mesh(vertices, corners.astype(np.int64), sizes)
 
 
-def _split_lines(content: bytes, comments: bool = False) -> list[str]:
-    """Return stripped lines that are not blank; `comments` cuts off what follows a `#`."""
-    text = content.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
-    if comments and "#" in text:
-        text = re.sub("#[^\n]*", "", text)
-    return [line for line in map(str.strip, text.split("\n")) if line]
+class _TextRows:
+    """Lines of numbers, taken from a text one after the other; blank lines do not count."""
+
+    def __init__(self, text: bytes):
+        text = text.strip()
+        if re.search(rb"\n\s*\n", text):
+            text = b"\n".join(line for line in text.split(b"\n") if line.strip())
+        self.num_rows = text.count(b"\n") + bool(text)
+        self.num_taken = 0
+        self.stream = io.BytesIO(text)
+
+    def require(self, num_rows: int, rule: str = "") -> None:
+        """Raise unless that many lines are left, before memory is reserved for them."""
+        if self.num_taken + num_rows > self.num_rows:
+            raise ValueError(
+                f"it has {self.num_rows} rows and not the {self.num_taken + num_rows}{rule} that its header says"
+            )
+
+    def take(self, num_rows: int) -> _Table:
+        """Parse the next lines, which may differ in length; `require` comes first."""
+        if num_rows == 0:
+            return _Table(np.empty(0), _NO_INDICES, _NO_INDICES)
+        self.num_taken += num_rows
+        start = self.stream.tell()
+        try:
+            rows = np.loadtxt(islice(self.stream, num_rows), comments=None, ndmin=2)
+            numbers, widths = rows.ravel(), np.full(num_rows, rows.shape[1])
+        except ValueError:  # lines of several lengths, or no numbers, which float names
+            self.stream.seek(start)
+            numbers, widths = self._take_unequal(num_rows)
+        return _Table(numbers, np.cumsum(widths) - widths, widths)
+
+    def _take_unequal(self, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Parse the next lines of several lengths; return their numbers, and how many each has."""
+        numbers, widths = array("d"), array("q")
+        for line in islice(self.stream, num_rows):
+            fields = line.decode("latin-1").split()
+            numbers.extend(map(float, fields))
+            widths.append(len(fields))
+        return np.frombuffer(numbers), np.frombuffer(widths, dtype=np.int64)
+
+    def skip(self, num_rows: int) -> None:
+        """Skip the next lines."""
+        self.num_taken += num_rows
+        deque(islice(self.stream, num_rows), maxlen=0)
 
 
-def _parse_table(lines: list[str]) -> _Table:
-    """Parse lines of numbers, which may differ in length."""
-    if not lines:
-        return _Table(np.empty(0), _NO_INDICES, _NO_INDICES)
-    try:
-        rows = np.loadtxt(lines, comments=None, ndmin=2)
-        numbers, widths = rows.ravel(), np.full(len(rows), rows.shape[1])
-    except ValueError:  # lines of several lengths, or no numbers, which float names
-        fields = [line.split() for line in lines]
-        numbers = np.array([float(field) for row in fields for field in row])
-        widths = np.array([len(row) for row in fields])
-    return _Table(numbers, np.cumsum(widths) - widths, widths)
+def _unify_lines(content: bytes, comments: bool = False) -> bytes:
+    """Return a text whose lines end in a line feed; `comments` cuts off what follows a `#`."""
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return re.sub(b"#[^\n]*", b"", content) if comments and b"#" in content else content
+
+
+class _Words:
+    """Lines of a text that start with a word, found for all lines at once."""
+
+    def __init__(self, text: bytes):
+        self.characters = np.frombuffer(
+            bytearray(text + b"\n" * 9), dtype=np.uint8
+        )  # so that a word may end behind it
+        breaks = np.flatnonzero(self.characters[: len(text) + 1] == ord("\n"))
+        self.ends = breaks + 1
+        self.starts = np.concatenate([[0], self.ends[:-1]])
+        self.words = self.starts.copy()
+        indented = np.arange(len(self.words))
+        while len(indented):
+            first = self.characters[self.words[indented]]
+            indented = indented[(first == ord(" ")) | (first == ord("\t"))]
+            self.words[indented] += 1
+
+    def find(self, word: bytes) -> np.ndarray:
+        """Return which lines start with a word."""
+        is_found = self.characters[self.words + len(word)] <= ord(" ")
+        for place, character in enumerate(word):
+            is_found &= self.characters[self.words + place] == character
+        return is_found
+
+    def take(self, word: bytes, are_taken: np.ndarray) -> bytes:
+        """Return the lines that start with a word, without it."""
+        places = self.words[are_taken, None] + np.arange(len(word))
+        self.characters[places] = ord(" ")
+        return self.characters[: self.ends[-1]][np.repeat(are_taken, self.ends - self.starts)].tobytes()
 
 
 def _take_columns(table: _Table, columns: Sequence[int]) -> np.ndarray:
@@ -195,27 +264,26 @@ def _find_axes(element: _Element) -> list[int]:
 class _PlyText:
     """Body of a PLY file as text: one row a line."""
 
-    def __init__(self, lines: list[str]):
-        self.lines = lines
-        self.position = 0
+    def __init__(self, body: bytes):
+        self.rows = _TextRows(_unify_lines(body))
 
-    def skip(self, element: _Element) -> list[str]:
-        """Skip the rows of an element, and return them."""
-        start, self.position = self.position, self.position + element.num_rows
-        if self.position > len(self.lines):
-            raise ValueError(f"it has {len(self.lines)} rows and not the {self.position} or more that its header says")
-        return self.lines[start : self.position]
+    def skip(self, element: _Element) -> None:
+        """Skip the rows of an element."""
+        self.rows.require(element.num_rows, " or more")
+        self.rows.skip(element.num_rows)
 
     def read_columns(self, element: _Element, columns: list[int]) -> np.ndarray:
         """Return some columns `(num_rows, num_columns)` of an element without lists."""
-        table = _parse_table(self.skip(element))
+        self.rows.require(element.num_rows, " or more")
+        table = self.rows.take(element.num_rows)
         _check_rows("vertex", table.widths >= len(element.properties), table.widths)
         return _take_columns(table, columns)
 
     def read_lists(self, element: _Element) -> tuple[np.ndarray, np.ndarray]:
         """Return the corners of the faces, one face after the other, and how many each has."""
         are_lists = [column.length_kind is not None for column in element.properties]
-        return _take_lists(_parse_table(self.skip(element)), are_lists, element.find_corners() or 0)
+        self.rows.require(element.num_rows, " or more")
+        return _take_lists(self.rows.take(element.num_rows), are_lists, element.find_corners() or 0)
 
 
 class _PlyBinary:
@@ -317,22 +385,19 @@ def parse_off(content: bytes) -> Mesh:
     Raises:
         ValueError: If it is not an OFF file, or is cut short.
     """
-    lines = _split_lines(content, comments=True)
-    header = re.match(r"(ST)?(C?N?|NC)OFF(?=[\s\d]|$)", lines[0]) if lines else None
+    text = _unify_lines(content, comments=True).strip()
+    header = re.match(rb"(ST)?(C?N?|NC)OFF(?=[\s\d]|\Z)", text)
     if header is None:
         raise ValueError(f"it starts with {content[:20]!r} instead of OFF")
-    rest = lines[0][header.end() :].strip()
-    rows = [rest, *lines[1:]] if rest else lines[1:]
-    counts = rows[0].split()[:2] if rows else []
-    if len(counts) != 2 or not all(count.isdecimal() for count in counts):
-        raise ValueError(f"its header has no two counts: {' '.join(lines[:2])[:60]!r}")
-    num_vertices, num_faces = map(int, counts)
-    rows = rows[1:]
-    if len(rows) < num_vertices + num_faces:
-        raise ValueError(f"it has {len(rows)} rows and not the {num_vertices + num_faces} that its header says")
-    vertices = _take_columns(_parse_table(rows[:num_vertices]), range(3))
-    faces = _parse_table(rows[num_vertices : num_vertices + num_faces])
-    return _build_mesh(vertices, *_take_lists(faces, [True], 0))
+    counts = re.compile(rb"\s*(\d+)[ \t]+(\d+)(?=\s|\Z)[^\n]*").match(text, header.end())
+    if counts is None:
+        start = " ".join(text.decode("latin-1").split("\n")[:2])
+        raise ValueError(f"its header has no two counts: {start[:60]!r}")
+    num_vertices, num_faces = map(int, counts.groups())
+    rows = _TextRows(text[counts.end() :])
+    rows.require(num_vertices + num_faces)
+    vertices = _take_columns(rows.take(num_vertices), range(3))
+    return _build_mesh(vertices, *_take_lists(rows.take(num_faces), [True], 0))
 
 
 def parse_ply(content: bytes) -> Mesh:
@@ -353,7 +418,7 @@ def parse_ply(content: bytes) -> Mesh:
         raise ValueError(f"it starts with {content[:20]!r} instead of a header from ply to end_header")
     byte_order, elements = _parse_ply_header(content[: end.start()].decode("latin-1"))
     body = content[end.end() :]
-    source = _PlyText(_split_lines(body)) if byte_order is None else _PlyBinary(body, byte_order)
+    source = _PlyText(body) if byte_order is None else _PlyBinary(body, byte_order)
     vertices, faces = None, (_NO_INDICES, _NO_INDICES)
     for element in elements:
         if element.name == "vertex":
@@ -380,27 +445,47 @@ def parse_obj(content: bytes) -> Mesh:
     Raises:
         ValueError: If vertices have different numbers of coordinates, or a face names a vertex that is not there.
     """
-    rows: dict[str, list[str]] = {"v": [], "f": []}
-    num_before = []  # vertices above each face
-    for line in _split_lines(content.replace(b"\\\r\n", b" ").replace(b"\\\n", b" "), comments=True):
-        keyword, *rest = line.split(None, 1)
-        if keyword in rows:
-            if not rest:
-                raise ValueError(f"a line of it holds {line!r} alone")
-            rows[keyword] += rest
-            if keyword == "f":
-                num_before.append(len(rows["v"]))
-    table = _parse_table(rows["v"])
+    lines = _Words(_unify_lines(content, comments=True).replace(b"\\\n", b" "))
+    are_vertices, are_faces = lines.find(b"v"), lines.find(b"f")
+    table = _parse_lines(lines.take(b"v", are_vertices), are_vertices, "v")
     widths = np.unique(table.widths).tolist()
     if len(widths) > 1 or min(widths, default=3) < 3:
         raise ValueError(f"its vertices have {widths} numbers and not the same, at least three")
-    faces = "\n".join(rows["f"])
-    faces = re.sub(r"(?<=\S)/\S*", "", faces) if "/" in faces else faces  # texture coordinates and normals
-    corners, _, sizes = _parse_table(faces.split("\n") if faces else [])
+    faces = lines.take(b"f", are_faces)
+    corners, _, sizes = _parse_lines(_cut_slashes(faces) if b"/" in faces else faces, are_faces, "f")
     if (corners == 0).any():
         raise ValueError("its faces name vertex 0; the first vertex of this format is 1")
-    corners = np.where(corners < 0, corners + np.repeat(np.array(num_before, np.int64), sizes), corners - 1)
+    if (corners < 0).any():
+        num_above = np.cumsum(are_vertices)[are_faces]
+        corners = np.where(corners < 0, corners + np.repeat(num_above, sizes), corners - 1)
+    else:
+        corners = corners - 1
     return _build_mesh(_take_columns(table, range(3)), corners, sizes, first_index=1)
+
+
+def _parse_lines(text: bytes, are_taken: np.ndarray, word: str) -> _Table:
+    """Parse lines of numbers whose first word was taken away."""
+    num_rows = int(np.count_nonzero(are_taken))
+    rows = _TextRows(text)
+    if rows.num_rows < num_rows:
+        raise ValueError(f"a line of it holds {word!r} alone")
+    return rows.take(num_rows)
+
+
+def _cut_slashes(text: bytes) -> bytes:
+    """Blank what follows a `/` in each field: texture coordinates and normals. A `/` in front of a field stays."""
+    characters = np.frombuffer(bytearray(text), dtype=np.uint8)
+    is_blank = characters <= ord(" ")
+    starts = np.flatnonzero(is_blank[:-1] & ~is_blank[1:]) + 1  # a blank took the place of the word
+    ends = np.flatnonzero(~is_blank[:-1] & is_blank[1:]) + 1
+    slashes = np.append(np.flatnonzero(characters == ord("/")), len(text))
+    cuts = slashes[np.searchsorted(slashes, starts)]
+    cuts = np.where(cuts > starts, np.minimum(cuts, ends), ends)
+    steps = np.zeros(len(text), dtype=np.int8)
+    steps[cuts] += 1
+    steps[ends] -= 1
+    characters[np.cumsum(steps, dtype=np.int8) > 0] = ord(" ")
+    return characters.tobytes()
 
 
 def parse_stl(content: bytes) -> Mesh:
@@ -431,14 +516,16 @@ def parse_stl(content: bytes) -> Mesh:
 
 def _parse_stl_text(content: bytes) -> np.ndarray:
     """Return the corners of the triangles, three by three."""
-    lines = _split_lines(content.lower())
-    rows = [line[len("vertex") :] for line in lines if line.startswith("vertex")]
-    num_triangles = lines.count("endfacet")
-    if len(rows) != 3 * num_triangles or not lines[-1].startswith("endsolid"):
+    text = _unify_lines(content.lower()).strip()
+    lines = _Words(text)
+    are_vertices = lines.find(b"vertex")
+    num_vertices, num_triangles = np.count_nonzero(are_vertices), np.count_nonzero(lines.find(b"endfacet"))
+    last = text.rpartition(b"\n")[2].strip().decode("latin-1")
+    if num_vertices != 3 * num_triangles or not last.startswith("endsolid"):
         raise ValueError(
-            f"it has {num_triangles} whole triangles, {len(rows)} vertices and {lines[-1][:60]!r} at its end"
+            f"it has {num_triangles} whole triangles, {num_vertices} vertices and {last[:60]!r} at its end"
         )
-    return _take_columns(_parse_table(rows), range(3))
+    return _take_columns(_parse_lines(lines.take(b"vertex", are_vertices), are_vertices, "vertex"), range(3))
 
 
 MESH_PARSERS: dict[str, Callable[[bytes], Mesh]] = {

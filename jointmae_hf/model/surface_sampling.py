@@ -22,6 +22,8 @@ MOST_EAR_TESTS = 1_000_000
 _LEAST_TURN = 1e-6
 """Share of a polygon's area below which a turn to the other side is rounding."""
 
+_TRIANGLES_PER_BLOCK = 1 << 14
+
 
 def sample_surface(triangles: np.ndarray, num_points: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw points uniformly by area from a triangle soup.
@@ -39,15 +41,25 @@ def sample_surface(triangles: np.ndarray, num_points: int, rng: np.random.Genera
     """
     origins = triangles[:, 0]
     edges = triangles[:, 1:] - origins[:, None]
-    (ax, ay, az), (bx, by, bz) = edges[:, 0].T, edges[:, 1].T
-    areas = np.sqrt((ay * bz - az * by) ** 2 + (az * bx - ax * bz) ** 2 + (ax * by - ay * bx) ** 2)
+    face, weights = _draw(_areas(*edges[:, 0].T, *edges[:, 1].T), num_points, rng)
+    return origins[face] + (weights * edges[face]).sum(axis=1), face
+
+
+def _areas(
+    ax: np.ndarray, ay: np.ndarray, az: np.ndarray, bx: np.ndarray, by: np.ndarray, bz: np.ndarray
+) -> np.ndarray:
+    """Return twice the areas of triangles from the coordinates of two of their edges."""
+    return np.sqrt((ay * bz - az * by) ** 2 + (az * bx - ax * bz) ** 2 + (ax * by - ay * bx) ** 2)
+
+
+def _draw(areas: np.ndarray, num_points: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw triangles by their areas, and the weights `(num_points, 2, 1)` of their two edges."""
     cumulative = np.cumsum(areas)
     where, first, second = rng.random((3, num_points))
     # side="right" passes over triangles without area; the last cumulative area can be reached by rounding alone.
     face = np.searchsorted(cumulative[:-1], where * cumulative[-1], side="right")
     root = np.sqrt(first)
-    weights = np.stack([root * (1.0 - second), root * second], axis=1)
-    return origins[face] + (weights[:, :, None] * edges[face]).sum(axis=1), face
+    return face, np.stack([root * (1.0 - second), root * second], axis=1)[:, :, None]
 
 
 def sample_polygons(
@@ -73,23 +85,47 @@ def sample_polygons(
     Raises:
         ValueError: If a corner is not finite in float32, or there is no area to draw from.
     """
-    with np.errstate(over="ignore"):
-        broken = corners[~np.isfinite(vertices[corners].astype(np.float32)).all(axis=1)]
-    if len(broken):
-        first = int(broken[0])
-        raise ValueError(f"its vertex {first} has no finite float32 values but {vertices[first].tolist()}")
-    triangles = vertices[triangulate(vertices, corners, sizes)]
+    _check_finite(vertices, corners)
+    triangles = triangulate(vertices, corners, sizes)
     if len(triangles) == 0:
         raise ValueError("none of its faces can be read: they have fewer than three corners")
     # In units of the mesh the squares of areas neither vanish nor overflow.
-    origin = triangles[0, 0]
-    extent = np.abs(triangles - origin).max() or 1.0
-    triangles = (triangles - origin) / extent
-    areas = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1)
+    is_used = np.zeros(len(vertices), dtype=bool)
+    is_used[triangles] = True
+    origin = vertices[triangles[0, 0]]
+    planes = np.where(is_used, (vertices - origin).T, 0.0)
+    extent = np.abs(planes).max() or 1.0
+    planes /= extent
+    areas = _triangle_areas(planes, triangles)
     if areas.sum() == 0.0:
         raise ValueError(f"its faces have no area, {len(triangles)} triangles")
-    points, _ = sample_surface(triangles, num_points, rng)
+    face, weights = _draw(areas, num_points, rng)
+    drawn = planes.T[triangles[face]]
+    points = drawn[:, 0] + (weights * (drawn[:, 1:] - drawn[:, :1])).sum(axis=1)
     return points * extent + origin
+
+
+def _check_finite(vertices: np.ndarray, corners: np.ndarray) -> None:
+    """Raise if a corner is not finite in float32."""
+    with np.errstate(over="ignore"):
+        is_finite = np.all(np.isfinite(vertices.astype(np.float32)), axis=1)
+    if not is_finite.all():
+        broken = corners[~is_finite[corners]]
+        if len(broken):
+            first = int(broken[0])
+            raise ValueError(f"its vertex {first} has no finite float32 values but {vertices[first].tolist()}")
+
+
+def _triangle_areas(planes: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Return twice the areas of triangles, in blocks that stay in the cache; `planes` are x, y and z of all vertices."""
+    areas = np.empty(len(triangles))
+    for start in range(0, len(triangles), _TRIANGLES_PER_BLOCK):
+        first, second, third = triangles[start : start + _TRIANGLES_PER_BLOCK].T
+        origins = planes[:, first]
+        areas[start : start + _TRIANGLES_PER_BLOCK] = _areas(
+            *(planes[:, second] - origins), *(planes[:, third] - origins)
+        )
+    return areas
 
 
 def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -117,7 +153,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
     num_triangles = np.maximum(sizes - 2, 0)
     first_corners, first_triangles = np.cumsum(sizes) - sizes, np.cumsum(num_triangles) - num_triangles
     triangles = np.empty((int(num_triangles.sum()), 3), dtype=np.int64)
-    for size in np.unique(sizes[sizes >= 3]):
+    for size in np.flatnonzero(np.bincount(sizes)[3:]) + 3:
         is_of_size = sizes == size
         polygons = corners[first_corners[is_of_size, None] + np.arange(size)]  # (num_polygons, size)
         places = first_triangles[is_of_size, None] + np.arange(size - 2)

@@ -151,7 +151,8 @@ def read_flags(classes: Sequence[Any], command_line: Sequence[str] | None = None
     Returns:
         `tuple[list, dict[str, Any]]`: An instance of each dataclass, and all flags that are on the command line.
     """
-    parser = HfArgumentParser([*classes, TrainingArguments], add_help=False)
+    all_flags: list[Any] = [*classes, TrainingArguments]
+    parser = HfArgumentParser(all_flags, add_help=False)
     passed, _ = _parse(parser, command_line)
     with exit_on_error():
         return [_instance(flags, passed) for flags in classes], passed

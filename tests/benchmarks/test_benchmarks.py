@@ -12,6 +12,7 @@ from benchmarks import (
     bm_neighbors,
     bm_primitive_shapes,
     bm_projection,
+    bm_readers,
     bm_shape_search,
     bm_step_parts,
     bm_training_step,
@@ -63,6 +64,13 @@ def test_primitive_shapes_are_measured(tmp_path):
         "batches of 16",
         "one by one",
     ]
+
+
+def test_readers_are_measured(tmp_path):
+    pytest.importorskip("meshio")
+    flags = ["--num_triangles=64", "--num_text_points=16", "--num_points=8", "--num_rounds=1"]
+    names = run(bm_readers, "readers", flags, tmp_path)
+    assert {"mixed.ply, meshio", "mesh.obj, trimesh", "points.xyz, pandas, one space"} <= set(names)
 
 
 def test_parts_of_a_step_are_measured(tmp_path):

@@ -224,3 +224,13 @@ def test_files_are_read_without_trimesh(tmp_path):
     code = "import sys; from jointmae_hf.model.cloud_files import read_cloud_file; read_cloud_file(sys.argv[1], 8); "
     command = [sys.executable, "-c", code + "assert 'trimesh' not in sys.modules", str(tmp_path / "a.stl")]
     subprocess.run(command, check=True)
+
+
+@pytest.mark.parametrize("ends", ["\r", "\r\n", "\v", "\x1c", "\u2028", "\n \n", " \n\t"])
+def test_text_with_other_ends_of_lines_is_read(tmp_path, ends):
+    for text in ("0 1 2\n3 4 5\n", "0,1,2\n3,4,5\n"):
+        assert read(tmp_path, text.replace("\n", ends)) == POINTS
+
+
+def test_comment_behind_the_points_may_name_the_columns(tmp_path):
+    assert read(tmp_path, "2 1 0\n5 4 3\n# z y x\n") == POINTS

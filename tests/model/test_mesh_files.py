@@ -382,3 +382,32 @@ def test_truncated_text_mesh_is_refused_by_name(tmp_path, name, options, num_los
     path.write_bytes(path.read_bytes().rstrip()[:-num_lost])
     with pytest.raises(ValueError, match=rf"{name}` must be a complete .* file.*, got: (it|face|vertex)"):
         read_cloud_file(path, 8)
+
+
+def test_lines_of_text_may_be_indented_blank_or_end_in_blanks():
+    rows = b"OFF\n3 1 0\n\n 0 0 0 \n\t1 0 0\n \n0 1 0\t\n\n3 0 1 2 \n"
+    indented = b"  v 0 0 0\n\tv 1 0 0 \n\n \t v 0 1 0\n f 1/1 2//2\t3/3/3 \n"
+    for mesh in (parse_off(rows), parse_obj(indented)):
+        assert mesh.vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+        assert faces_of(mesh) == [[0, 1, 2]]
+
+
+def test_obj_reads_faces_between_vertices_and_words_that_start_alike():
+    content = b"v 0 0 0\nvn 9 9 9\nv 1 0 0\nv 0 1 0\nf 1 2 3\nfoo 1 2 3\nvt 1 1\nv 5 5 5\nf -1 2/3 1\n"
+    mesh = parse_obj(content)
+    assert len(mesh.vertices) == 4
+    assert faces_of(mesh) == [[0, 1, 2], [3, 1, 0]]
+
+
+@pytest.mark.parametrize("count", ["999999999999", "9" * 30])
+@pytest.mark.parametrize(
+    "content", [b"OFF\nCOUNT 1 0\n0 0 0\n", ASCII_PLY.replace(b"vertex 4", b"vertex COUNT") + b"end_header\n0 0 0\n"]
+)
+def test_text_that_promises_too_many_rows_is_refused_before_memory_is_reserved(content, count):
+    parse = parse_off if content.startswith(b"OFF") else parse_ply
+    with pytest.raises(ValueError, match=r"it has 1 rows and not the [19]"):
+        parse(content.replace(b"COUNT", count.encode()))
+
+
+def test_what_follows_the_rows_of_a_header_is_not_parsed():
+    assert len(parse_off(b"OFF\n1 0 0\n0 0 0\nwritten by hand\n").vertices) == 1

@@ -64,7 +64,8 @@ def find_point_cloud_files(
     _warn_of_ignored([path.relative_to(data_dir).as_posix() for path in others], data_dir)
     relative = [path.relative_to(data_dir) for path in paths]
     splits: dict[str, list[PointCloudFile]] = {split: [] for split in SPLIT_NAMES}
-    for path, name, place in zip(paths, relative, read_places(relative, layout), strict=True):
+    places = read_places(relative, layout, [path.relative_to(data_dir) for path in others])
+    for path, name, place in zip(paths, relative, places, strict=True):
         if not path.is_file():
             raise ValueError(f"`{path}` must be a regular file, got a broken link or a device.")
         splits[place.split].append(PointCloudFile(path, name.as_posix(), place.class_name))
@@ -179,7 +180,8 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
     | `"split"` | `train/a.ply`, no classes |
     | `"flat"` | `a.ply`, no classes |
 
-    Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
+    Without folders of splits, files, lists or classes whose names tell splits apart, such as `chair/train_0.npy` next to
+    `chair/test_0.npy`, are an error too. Classes whose names are all numbers are in numerical order, others in that of the alphabet. Hidden files and `__MACOSX`
     are ignored, files of other formats are named in a warning, archives are never extracted. A bad file stops the build with
     its name, and nothing of the dataset stays in the cache. The cache depends on the options, on path, size and modification
     time of every file, and on the source of the readers.
@@ -214,8 +216,9 @@ class PointCloudFolder(datasets.ArrowBasedBuilder):
     Raises:
         ImportError: If the format of a file needs a package that is not installed.
         ValueError: If `data_dir` is not a folder of point clouds: an ending is unknown, a split is empty, the folders
-            can be read in several ways or do not fit `layout`, two folders name one split, a file or folder cannot be read,
-            a link leads out, only some of the files lie in a class folder, or `credits_file` lacks a file or its license.
+            can be read in several ways or do not fit `layout`, two folders name one split, names of files tell splits
+            apart, a file or folder cannot be read, a link leads out, only some of the files lie in a class folder, or
+            `credits_file` lacks a file or its license.
             Later, as a `DatasetError`, if a file is not a valid cloud.
     """
 

@@ -50,7 +50,7 @@ def check_layout(layout: str) -> None:
         )
 
 
-def read_places(paths: Sequence[PurePath], layout: str | None) -> list[Place]:
+def read_places(paths: Sequence[PurePath], layout: str | None, others: Sequence[PurePath] = ()) -> list[Place]:
     """Return split and class of every file.
 
     Args:
@@ -58,16 +58,21 @@ def read_places(paths: Sequence[PurePath], layout: str | None) -> list[Place]:
             Paths below the dataset, at least one.
         layout (`str`, *optional*):
             See `PointCloudFolder`. Without it, the only layout that the names of the folders allow.
+        others (`Sequence[pathlib.Path]`, *optional*):
+            Paths of files that are not read, such as lists of splits.
 
     Returns:
         `list[Place]`: In the order of `paths`.
 
     Raises:
-        ValueError: If a file does not fit `layout`, the folders can be read in several ways, or two folders name one split.
+        ValueError: If a file does not fit `layout`, the folders can be read in several ways, two folders name one split, or
+            names tell splits apart that no folder of their own holds.
     """
     folders = [path.parts[:-1] for path in paths]
     if layout is None:
         layout = _find_layout(paths, folders)
+        if "split" not in layout:
+            _check_names_without_splits([*paths, *others], layout)
     places = [_place(parents, layout) for parents in folders]
     for path, place in zip(paths, places, strict=True):
         if place is None:
@@ -112,6 +117,28 @@ def _check_names_of_splits(folders: Sequence[Folders], layout: str) -> None:
                 f"`data_dir` must hold one folder for each split, got {other!r} and {name!r} for "
                 f"{split_of_folder(name)!r}. Rename one of them."
             )
+
+
+def _split_in_name(name: str) -> str | None:
+    """Return the split that the first or last word of a name is, if any: `"test"` for `chair_0001_test`."""
+    words = [word for word in re.split(r"[\W_]+|(?<=[a-z])(?=\d)", name.casefold()) if re.search("[a-z]", word)]
+    return next((_SPLIT_OF_NAME[word] for word in words[:1] + words[-1:] if word in _SPLIT_OF_NAME), None)
+
+
+def _check_names_without_splits(paths: Sequence[PurePath], layout: str) -> None:
+    """Raise if the names of files or folders tell splits apart that a layout would merge into `train`."""
+    found: dict[str, PurePath] = {}
+    for path in paths:
+        for name in (*path.parts[:-1], path.stem):
+            found.setdefault(_split_in_name(name) or "", path)
+    found.pop("", None)
+    if len(found) > 1:
+        first, second = sorted(found.items(), key=lambda item: item[0] == "train")[:2]
+        raise ValueError(
+            f"`data_dir` must be readable in one way, got two: all files are of split 'train' by `layout={layout!r}`; by "
+            f"their names {first[1].as_posix()} is of {first[0]!r} and {second[1].as_posix()} of {second[0]!r}. Move the "
+            f"files of each split to a folder of its name, or set `layout` to {layout!r} if they are of one split."
+        )
 
 
 def _find_layout(paths: Sequence[PurePath], folders: Sequence[Folders]) -> str:

@@ -125,3 +125,32 @@ def test_unknown_layouts_are_refused(layout):
 )
 def test_split_of_a_folder(name, split):
     assert split_of_folder(name) == split
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["chair/train_000.npy", "chair/test_000.npy"],
+        ["train_000.npy", "test_000.npy"],
+        ["chair/chair_0001_train.off", "chair/chair_0002_TEST.off"],
+        ["chair_train/0.npy", "chair_test/0.npy"],
+        ["chair/train-0.npy", "chair/val0.npy"],
+        ["chair/training.1.npy", "chair/eval.1.npy"],
+    ],
+)
+def test_splits_in_names_without_a_folder_for_each_are_refused(names):
+    layout = "class" if "/" in names[0] else "flat"
+    with pytest.raises(ValueError, match=rf"all files are of split 'train' by `layout='{layout}'`; by their names"):
+        read_places(list(map(PurePath, names)), None)
+    assert {place.split for place in read_places(list(map(PurePath, names)), layout)} == {"train"}
+
+
+def test_lists_of_splits_next_to_the_files_are_refused():
+    lists = [PurePath("modelnet40_train.txt"), PurePath("modelnet40_test.txt")]
+    with pytest.raises(ValueError, match=r"modelnet40_test\.txt is of 'test' and modelnet40_train\.txt of 'train'"):
+        read_places([PurePath("chair/0.npy")], None, lists)
+
+
+@pytest.mark.parametrize("names", [["a/test_0.npy", "a/b.npy"], ["a/trainer.npy", "a/test.npy"], ["train/a/test.npy"]])
+def test_names_that_tell_no_splits_apart_are_read(names):
+    assert {place.split for place in read_places(list(map(PurePath, names)), None)} == {"train"}
