@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-
-if TYPE_CHECKING:
-    import datasets
+from typing import Any
 
 
 _WAIVED = re.compile(r"cc0|cc-zero|pddl|unlicense|wtfpl|0bsd|mit-0|public-domain")
@@ -50,8 +46,8 @@ def count_licenses(split: Any) -> Counter[tuple[str, str]]:
     """Count the clouds of each license and credit.
 
     Args:
-        split (`datasets.Dataset` or `datasets.IterableDataset`):
-            A split; of a stream, only the columns `license` and `credit` are read.
+        split (`datasets.Dataset`, `datasets.IterableDataset` or [`ParquetPointClouds`]):
+            A split; of files, only the columns `license` and `credit` are read.
 
     Returns:
         `Counter[tuple[str, str]]`: Number of clouds by license and credit; nothing if there are no such columns.
@@ -74,9 +70,14 @@ def count_licenses(split: Any) -> Counter[tuple[str, str]]:
     return counts
 
 
-def _license_rows(split: datasets.Dataset | datasets.IterableDataset) -> Iterator[tuple[Any, Any]]:
+def _license_rows(split: Any) -> Iterator[tuple[Any, Any]]:
     """Yield license and credit of each cloud."""
-    for table in split.select_columns(["license", "credit"]).with_format("arrow").iter(10_000):
+    names = ["license", "credit"]
+    if hasattr(split, "read_columns"):
+        tables = split.read_columns(names)
+    else:
+        tables = split.select_columns(names).with_format("arrow").iter(10_000)
+    for table in tables:
         yield from zip(table["license"].to_pylist(), table["credit"].to_pylist(), strict=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,7 +153,7 @@ class ParquetPointClouds(torch.utils.data.Dataset):
         if others or not files:
             raise ValueError(
                 f"`path` must hold Parquet files, got {', '.join(others[:3]) or 'none'} in {path}. Convert the dataset by "
-                "`python -m jointmae_hf.data convert`."
+                "`jointmae convert`."
             )
         info = builder.info.copy()
         info.license = info.license or _license_on_card(path, revision)
@@ -208,6 +208,24 @@ class ParquetPointClouds(torch.utils.data.Dataset):
             for number in np.flatnonzero(groups == group):
                 tables[number] = table.slice(int(rows[number] - self._first_rows[group]), 1)
         return datasets.Dataset(pa.concat_tables(tables).combine_chunks(), info=self.info.copy())
+
+    @property
+    def column_names(self) -> list[str]:
+        """`list[str]`: Names of the columns in the files."""
+        return list(self.features)
+
+    def read_columns(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Read some columns of all clouds, a row group at a time.
+
+        Args:
+            names (`Sequence[str]`):
+                Names of the columns.
+
+        Yields:
+            `pa.Table`: The columns of a row group.
+        """
+        for number in range(len(self._groups)):
+            yield self._read_row_group(number, list(names))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that is read next, also by workers that are running.

@@ -63,10 +63,10 @@ class TrainingData:
     url: str | None = None
     num_samples: int | None = None
     hub_id: str | None = None
-    share: float | None = None
-    num_drawn: int | None = None
     licenses: Mapping[str, int] = field(default_factory=dict)
     credits: Sequence[Mapping[str, Any]] = ()
+    share: float | None = None
+    num_drawn: int | None = None
 
     @classmethod
     def from_split(cls, name: str, split: Any) -> "TrainingData":

@@ -153,7 +153,8 @@ def gather_points(values: Tensor, indices: Tensor) -> Tensor:
         `torch.Tensor` of shape `(batch_size, ..., num_features)`: `values[b, indices[b]]` for each sample `b`.
     """
     batch_size, num_points, num_features = values.shape
-    first_rows = torch.arange(0, batch_size * num_points, num_points, device=indices.device)
+    # A step of `num_points` would save the product, but its length would guard the batch size of exported graphs.
+    first_rows = torch.arange(batch_size, device=indices.device) * num_points
     rows = indices.reshape(batch_size, -1) + first_rows[:, None]
     gathered = values.reshape(-1, num_features).index_select(0, rows.reshape(-1))
     return gathered.reshape(*indices.shape, num_features)

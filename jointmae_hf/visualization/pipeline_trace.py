@@ -162,7 +162,7 @@ def trace_pipeline(
     with _recorded({**stages, "embedding": encoder.embeddings_3d, "block": encoder.layers[0]}) as calls:
         outputs = reconstruct(model, points, seed, azimuth, elevation)
     tensors = {name: calls[name][1] for name in stages}
-    tensors["fine_centers"] = calls["embedding"][0][1]
+    tensors["fine_centers"] = calls["embedding"][0][2]
     tensors["visible_tokens"] = calls["block"][0][0]
     tensors["predicted_groups"] = tensors["predicted_groups"].unflatten(-1, (-1, 3))
     return PipelineTrace(model, points, (azimuth, elevation), outputs, tensors, _as_pairs(calls["block"][0]))

@@ -30,6 +30,11 @@ def test_every_dataset_has_a_section_with_one_load_and_one_convert(name):
     assert f"jointmae convert {name} " in section
 
 
+def test_table_of_purposes_names_every_dataset():
+    table = TEXT.split("\nWhich data for which purpose:\n")[1].split("\nTheir sizes:\n")[0]
+    assert set(re.findall(r"\[`(\w+)`\]\(#\1\)", table)) == set(loading._BUILDERS)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_convert_commands_have_options_that_their_dataset_takes(command):
     options = build_parser().parse_args(shlex.split(command))

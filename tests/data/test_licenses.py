@@ -5,7 +5,13 @@ import pytest
 import torch
 from datasets import Dataset
 
-from jointmae_hf.data import PointCloudTensors, PrimitiveShapeDataset, point_cloud_features, point_cloud_table
+from jointmae_hf.data import (
+    ParquetPointClouds,
+    PointCloudTensors,
+    PrimitiveShapeDataset,
+    point_cloud_features,
+    point_cloud_table,
+)
 from jointmae_hf.data.licenses import count_licenses, describe_licenses, license_terms
 
 
@@ -46,6 +52,12 @@ def test_license_terms_of_common_licenses(license, terms):
 def test_licenses_are_counted_in_columns(as_stream):
     data = split(ROWS).to_iterable_dataset() if as_stream else split(ROWS)
     assert count_licenses(data) == {("CC0-1.0", ""): 1, ("CC-BY-4.0", "Joe"): 2, ("CC-BY-4.0", "Ann"): 1}
+
+
+def test_licenses_are_counted_in_parquet_files(tmp_path):
+    split(ROWS).to_parquet(tmp_path / "train.parquet", batch_size=2)
+    clouds = ParquetPointClouds([str(tmp_path / "train.parquet")], batch_size=2)
+    assert describe_licenses(clouds)["licenses"] == {"CC-BY-4.0": 3, "CC0-1.0": 1}
 
 
 def test_description_has_the_credits_that_licenses_ask_for():
