@@ -81,7 +81,7 @@ def copy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     for name in ("docs", "website", "jointmae_hf", "examples", "checkpoints", "model_cards"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
-    for name in ("zensical.toml", *(path.name for path in ROOT.glob("*.md"))):
+    for name in ("zensical.toml", "NOTICE", *(path.name for path in ROOT.glob("*.md"))):
         shutil.copy(ROOT / name, folder)
     return folder
 

@@ -122,7 +122,7 @@ class FileEmbedder:
         >>> from jointmae_hf import JointMAEConfig, JointMAEFeatureExtractor, JointMAEModel
         >>> folder = getfixture("tmp_path")
         >>> JointMAEModel(JointMAEConfig.from_preset("jointmae-small")).save_pretrained(folder)
-        >>> JointMAEFeatureExtractor().save_pretrained(folder)
+        >>> _ = JointMAEFeatureExtractor().save_pretrained(folder)
         >>> np.savetxt(folder / "bracket.xyz", np.random.default_rng(0).normal(size=(500, 3)))
         >>> FileEmbedder(folder).embed_files([folder / "bracket.xyz"]).shape
         (1, 192)

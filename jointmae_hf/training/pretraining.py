@@ -14,7 +14,6 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import (
     PointCloudCollator,
-    PointCloudStream,
     PointCloudTensors,
     RandomStream,
     Transform,
@@ -224,17 +223,23 @@ def prepare_training_data(split: Any, training: TrainingArguments) -> Any:
         `torch.utils.data.Dataset`: The samples.
 
     Raises:
-        ValueError: If a stream has fewer clouds than a batch, or comes without `max_steps`.
+        ValueError: If there are fewer clouds than a batch, or a stream comes without `max_steps`.
     """
     clouds = as_clouds(split)
-    if isinstance(clouds, PointCloudStream):
+    if isinstance(clouds, torch.utils.data.IterableDataset):
         if training.max_steps < 1:
             raise ValueError(
                 f"`max_steps` must be positive for a stream, whose length is unknown, got {training.max_steps}. Pass "
                 "--max_steps."
             )
-        clouds.check_size(training.train_batch_size)
-    elif hasattr(clouds, "set_epoch"):
+        clouds.check_size(training.train_batch_size)  # type: ignore[attr-defined]
+        return clouds
+    if training.dataloader_drop_last and len(clouds) < training.train_batch_size:
+        raise ValueError(
+            "`per_device_train_batch_size` must not exceed the number of training clouds, got "
+            f"{training.train_batch_size} and {len(clouds)}. Lower it."
+        )
+    if hasattr(clouds, "set_epoch"):
         training.train_sampling_strategy = "sequential"
     return clouds
 

@@ -298,7 +298,7 @@ def _generate_endless(options: Mapping[str, Any]) -> dict[str, Any]:
     config = PrimitiveShapesConfig(**options)
     sizes = {"train": options.get("num_train", ENDLESS), "validation": config.num_validation}
     return {
-        split: PrimitiveShapeDataset(size, config.num_points, config.seed, split, config.options)
+        split: PrimitiveShapeDataset(size, config.num_points, config.seed, split, config)
         for split, size in sizes.items()
     }
 

@@ -117,7 +117,7 @@ def test_script_mixes_datasets_and_reports_their_shares(tmp_path, cloud_folder):
 def test_script_names_a_wrong_weight_before_any_work(tmp_path):
     flags = ["--dataset", "primitive_shapes", "sample_shapes", "--dataset_weights", "0.7", "0"]
     process = run(tmp_path, *flags, check=False)
-    assert process.returncode == 2
+    assert process.returncode != 0
     assert "`dataset_weights` must be positive and finite, got 0.0 for sample_shapes" in process.stderr
 
 

@@ -152,6 +152,12 @@ def test_stream_needs_a_number_of_steps_and_a_whole_batch(stream, tmp_path):
         prepare_training_data(stream, training)
 
 
+def test_clouds_must_suffice_for_a_batch_that_is_never_cut(tmp_path):
+    training = TrainingArguments(str(tmp_path), use_cpu=True, per_device_train_batch_size=8, dataloader_drop_last=True)
+    with pytest.raises(ValueError, match="`per_device_train_batch_size` must not exceed .*, got 8 and 4"):
+        prepare_training_data(PointCloudTensors(torch.rand(4, 16, 3)), training)
+
+
 def test_mixture_is_read_in_its_order(tmp_path):
     training = TrainingArguments(str(tmp_path), use_cpu=True)
     clouds = PointCloudTensors(torch.rand(4, 16, 3))

@@ -38,7 +38,7 @@ def mixed(tmp_path):
 
 
 def test_one_dataset_is_loaded_as_everywhere(training, tmp_path):
-    arguments = parse("--dataset_options", json.dumps({"cache_dir": str(tmp_path)}))
+    arguments = parse("--dataset", "synthetic_shapes", "--dataset_options", json.dumps({"cache_dir": str(tmp_path)}))
     data = arguments.load(training, **SIZES)
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 60, "validation": 20, "test": 20}
     assert (data.name, data.labeled_name, data.labeled) == ("synthetic_shapes", "synthetic_shapes", data.splits)
