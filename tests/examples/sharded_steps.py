@@ -62,7 +62,9 @@ def main(config_folder, classes, record):
     if rank == 0:
         torch.save({"losses": losses, "weights": weights}, Path(record))
     if num_processes > 1:
+        distributed.barrier()
         distributed.destroy_process_group()
+        os._exit(0)  # threads of gloo that outlive the group abort the interpreter's own end once in a while
 
 
 if __name__ == "__main__":
