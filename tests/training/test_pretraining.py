@@ -154,7 +154,7 @@ def test_stream_needs_a_number_of_steps_and_a_whole_batch(stream, tmp_path):
 
 def test_clouds_must_suffice_for_a_batch_that_is_never_cut(tmp_path):
     training = TrainingArguments(str(tmp_path), use_cpu=True, per_device_train_batch_size=8, dataloader_drop_last=True)
-    with pytest.raises(ValueError, match="`per_device_train_batch_size` must not exceed .*, got 8 and 4"):
+    with pytest.raises(ValueError, match=r"`per_device_train_batch_size` must not exceed .*, got 8 and 4"):
         prepare_training_data(PointCloudTensors(torch.rand(4, 16, 3)), training)
 
 
