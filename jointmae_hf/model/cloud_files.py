@@ -133,7 +133,7 @@ def open_npy(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def parse_text(content: bytes, may_start_with_count: bool = False) -> np.ndarray:
+def parse_text(content: bytes, may_start_with_count: bool = False, path: Path | None = None) -> np.ndarray:
     """Parse a cloud from text with one point a line, numbers separated by whitespace or commas.
 
     The first three columns are x, y and z, unless a first line or a comment names the columns and says otherwise.
@@ -143,6 +143,8 @@ def parse_text(content: bytes, may_start_with_count: bool = False) -> np.ndarray
             The file, in UTF-8; lines that start with `#` or `//` are comments.
         may_start_with_count (`bool`, *optional*, defaults to `False`):
             Whether the first line may be the number of points.
+        path (`pathlib.Path`, *optional*):
+            File of `content`, which numpy parses faster than lines in memory.
 
     Returns:
         `np.ndarray` of shape `(num_points, 3)`: float64 coordinates. Further columns are ignored.
@@ -151,20 +153,22 @@ def parse_text(content: bytes, may_start_with_count: bool = False) -> np.ndarray
         ValueError: If a line is not of numbers, lines differ in length, their number is not the count of the first line, or
             names do not tell which columns are x, y and z.
     """
-    content = _unify_lines(content)
-    head, position = _find_head(content, may_start_with_count)
-    body = content[position:]
-    if any(start.encode() in body for start in _COMMENTS):
+    unified = _unify_lines(content)
+    head, position = _find_head(unified, may_start_with_count)
+    body = unified[position:]
+    source = path if unified is content else None
+    if b"#" in body or b"/" in body:
         lines = list(map(str.strip, body.decode().split("\n")))
         head.comments.extend(line.lstrip("#/") for line in lines if line.startswith(_COMMENTS))
-        body = "\n".join(line for line in lines if not line.startswith(_COMMENTS)).encode()
+        body, source = "\n".join(line for line in lines if not line.startswith(_COMMENTS)).encode(), None
     first = body[: body.find(b"\n") + 1 or None].decode().strip()
     num_columns = len(_split(first)) if first else 0
     columns = _choose_columns(head.names, head.comments, num_columns)
     if first and not 3 <= num_columns <= MOST_COLUMNS:
         head.check_count(body)
         raise ValueError(f"it has {num_columns} numbers a line and not 3 to {MOST_COLUMNS}")
-    rows = _parse_rows(body, "," if "," in first else None, head) if first else np.empty((0, 3))
+    delimiter, skipped = "," if "," in first else None, unified.count(b"\n", 0, position)
+    rows = _parse_rows(body, delimiter, head, source, skipped) if first else np.empty((0, 3))
     head.check_count(rows)
     return rows[:, columns]
 
@@ -188,7 +192,8 @@ class _Head(NamedTuple):
 
 def _unify_lines(content: bytes) -> bytes:
     """Return a text in UTF-8 whose lines end in a line feed, without a byte order mark."""
-    content = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
+    if b"\r" in content:  # a search for one byte is forty times faster than for two
+        content = content.replace(b"\r\n", b"\n")
     if content.isascii() and not any(end in content for end in _OTHER_LINE_ENDS):
         return content
     return "\n".join(content.decode("utf-8-sig").splitlines()).encode()
@@ -212,10 +217,12 @@ def _find_head(content: bytes, may_start_with_count: bool) -> tuple[_Head, int]:
     return _Head(names, comments, count), position
 
 
-def _parse_rows(body: bytes, delimiter: str | None, head: _Head) -> np.ndarray:
+def _parse_rows(body: bytes, delimiter: str | None, head: _Head, path: Path | None, skipped: int) -> np.ndarray:
     """Parse lines of numbers, all of one length: all columns, so that a line cut short is seen."""
+    source = io.BytesIO(body) if path is None else path
+    num_skipped = 0 if path is None else skipped
     try:
-        return np.loadtxt(io.BytesIO(body), delimiter=delimiter, comments=None, ndmin=2)
+        return np.loadtxt(source, delimiter=delimiter, comments=None, skiprows=num_skipped, ndmin=2, encoding="utf-8")
     except ValueError:  # blank lines between commas, or another reason that the second attempt names by its row
         head.check_count(body)
     try:
@@ -308,5 +315,5 @@ def read_cloud_file(path: str | Path, num_points: int, rng: np.random.Generator 
                     points, corners, sizes, num_points, np.random.default_rng(0) if rng is None else rng
                 )
         else:
-            points = parse_text(path.read_bytes(), may_start_with_count=suffix == ".pts")
+            points = parse_text(path.read_bytes(), suffix == ".pts", path)
     return check_cloud(points, path)
