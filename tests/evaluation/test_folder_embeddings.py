@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from accelerate import PartialState
 
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEModel
@@ -88,11 +89,17 @@ def test_stopped_run_goes_on_and_writes_the_same_bytes(folder, embedder, undistu
     assert not (tmp_path / "out.parquet.parts").exists()
 
 
+def embed_in_child(*arguments):
+    """Embed a folder in a forked process, which must not use the threads of its parent."""
+    torch.set_num_threads(1)
+    return embed_folder(*arguments)
+
+
 def test_killed_run_goes_on_and_writes_the_same_bytes(folder, embedder, undisturbed, tmp_path):
     compute = embedder.embed_clouds
     embedder.embed_clouds = lambda clouds: (time.sleep(0.1), compute(clouds))[1]
     output, parts = tmp_path / "out.parquet", tmp_path / "out.parquet.parts"
-    process = FORK.Process(target=embed_folder, args=(folder, output, embedder))
+    process = FORK.Process(target=embed_in_child, args=(folder, output, embedder))
     process.start()
     while process.is_alive() and len(list(parts.glob("part-*"))) < 2:
         time.sleep(0.01)
@@ -111,7 +118,7 @@ def share(rank, port, folder, output, embedder):
     assert PartialState(cpu=True).num_processes == 2
     compute, sizes = embedder.embed_clouds, []
     embedder.embed_clouds = lambda clouds: (sizes.append(len(clouds)), compute(clouds))[1]
-    assert embed_folder(folder, output, embedder).num_rows == 10
+    assert embed_in_child(folder, output, embedder).num_rows == 10
     assert sizes == [[2, 2, 2], [2, 2]][rank]
 
 
