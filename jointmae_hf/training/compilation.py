@@ -12,8 +12,8 @@ def compile_regions(model: nn.Module, backend: str = "inductor", mode: str | Non
 
     Whatever a block attends to, how many tokens it has and which of its branches stochastic depth skips, this half has one
     form, so that the first step compiles it and later steps, masks, views and batch sizes do not; only a batch of one
-    cloud has a graph of its own. `accelerate.utils.compile_regions`, which compiles whole blocks and every other layer on
-    its own, has more than six graphs, and `torch.compile(model, fullgraph=True)` one that takes 10 times as long
+    cloud has a graph of its own. Whole blocks, as `accelerate.utils.compile_regions` takes them, need four graphs and four
+    times as long, and `torch.compile(model, fullgraph=True)`, which stays possible, nine times as long
     (`docs/performance.md`).
 
     Args:

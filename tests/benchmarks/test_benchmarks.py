@@ -8,6 +8,7 @@ import torch
 from benchmarks import (
     bm_chamfer_distance,
     bm_classification_latency,
+    bm_compilation,
     bm_farthest_point_sampling,
     bm_neighbors,
     bm_primitive_shapes,
@@ -64,6 +65,13 @@ def test_primitive_shapes_are_measured(tmp_path):
         "batches of 16",
         "one by one",
     ]
+
+
+@pytest.mark.slow
+def test_compilation_is_measured(tmp_path):
+    names = run(bm_compilation, "compilation", STEP, tmp_path)
+    assert names[:2] == ["first step, whole graph", "first step, compile_regions"]
+    assert names[2:] == list(bm_compilation.FORMS)
 
 
 def test_readers_are_measured(tmp_path):
