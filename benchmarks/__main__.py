@@ -18,6 +18,7 @@ BENCHMARKS = (
     "bm_compilation",
     "bm_classification_latency",
     "bm_data_loading",
+    "bm_streaming",
     "bm_readers",
     "bm_shape_search",
     "bm_primitive_shapes",

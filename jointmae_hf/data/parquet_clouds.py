@@ -387,11 +387,11 @@ def _license_on_card(path: str | os.PathLike[str], revision: str | None) -> str:
     from huggingface_hub import DatasetCard, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    try:
-        card = Path(path, "README.md")
-        if not Path(path).is_dir():
+    card = Path(path, "README.md")
+    if not Path(path).is_dir():
+        try:
             card = Path(hf_hub_download(str(path), "README.md", repo_type="dataset", revision=revision))
-        license_name = DatasetCard.load(card).data.license
-    except (EntryNotFoundError, FileNotFoundError):
-        return ""
+        except EntryNotFoundError:
+            return ""
+    license_name = DatasetCard.load(card).data.license if card.is_file() else None
     return ", ".join(license_name) if isinstance(license_name, list) else license_name or ""

@@ -16,6 +16,7 @@ from benchmarks import (
     bm_readers,
     bm_shape_search,
     bm_step_parts,
+    bm_streaming,
     bm_training_step,
     numerics,
 )
@@ -72,6 +73,12 @@ def test_compilation_is_measured(tmp_path):
     names = run(bm_compilation, "compilation", STEP, tmp_path)
     assert names[:2] == ["first step, whole graph", "first step, compile_regions"]
     assert names[2:] == list(bm_compilation.FORMS)
+
+
+@pytest.mark.slow
+def test_streaming_is_measured(tmp_path):
+    flags = ["--num_clouds=600", "--num_points=64", "--clouds_per_file=200", "--clouds_per_row_group=20"]
+    assert run(bm_streaming, "streaming", flags, tmp_path) == list(bm_streaming.READERS)
 
 
 def test_readers_are_measured(tmp_path):

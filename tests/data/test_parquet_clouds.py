@@ -231,3 +231,9 @@ def test_repository_of_other_files_is_refused(tmp_path):
         ParquetPointClouds.from_repository(tmp_path)
     with pytest.raises(ValueError, match="`path` must be a dataset on the Hub or a folder of Parquet files"):
         ParquetPointClouds.from_repository(tmp_path / "missing")
+
+
+def test_folder_needs_no_card(tmp_path):
+    write_clouds(tmp_path / "train.parquet", range(20))
+    splits = ParquetPointClouds.from_repository(tmp_path, batch_size=5)
+    assert (list(splits), len(splits["train"]), splits["train"].info.license) == (["train"], 20, "")
