@@ -22,7 +22,10 @@ SCRIPTS = {
     "run_ablation": ("JointMAEForPreTraining", ["--table", "2d", "--num_probe_train", "60", "--num_probe_test", "20"]),
 }
 
-pytestmark = pytest.mark.hub
+# One way of transfer is enough for scripts: the functions they call are tested with both.
+ONLY_XET = pytest.mark.parametrize("with_xet", [True], indirect=True, ids=["xet"])
+
+pytestmark = [pytest.mark.hub, ONLY_XET]
 
 
 @pytest.fixture(scope="session")

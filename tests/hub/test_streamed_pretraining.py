@@ -23,7 +23,10 @@ FLAGS = {
     "num_probe_train": 0,
 }
 
-pytestmark = pytest.mark.hub
+# One way of transfer is enough for scripts: the functions they call are tested with both.
+ONLY_XET = pytest.mark.parametrize("with_xet", [True], indirect=True, ids=["xet"])
+
+pytestmark = [pytest.mark.hub, ONLY_XET]
 
 
 @pytest.fixture(scope="session")
