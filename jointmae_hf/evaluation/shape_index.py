@@ -145,7 +145,15 @@ class _IndexTable:
         except pa.ArrowInvalid as error:
             raise ValueError(f"`index` must be a Parquet file, got {path}: {error}") from error
         if _SEARCH_KEY.encode() not in metadata:
-            raise ValueError(f"`index` must be a file of `jointmae search`, got {path} without its metadata.")
+            kind = (
+                "features of `jointmae embed`"
+                if _DESCRIPTION_KEY.encode() in metadata
+                else "a file without its metadata"
+            )
+            raise ValueError(
+                f"`index` must be a file of `jointmae search`, got {kind}: {path}. An index also holds sizes and times of the "
+                "files and the features of the reference. Name a file that does not exist yet."
+            )
         found = json.loads(metadata[_DESCRIPTION_KEY.encode()])
         for name in _DECISIVE:
             if found.get(name) != self.description.get(name):

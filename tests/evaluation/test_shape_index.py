@@ -119,6 +119,19 @@ def test_changed_file_that_cannot_be_read_leaves_the_index(folder, path):
 
 
 @pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"jointmae": "{}"}, "got features of `jointmae embed`: .*Name a file that does not"),
+        ({}, "without its metadata"),
+    ],
+)
+def test_other_parquet_file_is_refused_by_what_it_is(folder, path, metadata, message):
+    pq.write_table(pa.table({"file": ["a"]}).replace_schema_metadata(metadata), path)
+    with pytest.raises(ValueError, match=message):
+        index_folder(folder, ExtentEmbedder(), path)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"embedder": ExtentEmbedder("b")}, "`weights_sha256` must be that of the index .*'a', got 'b'"),
