@@ -33,7 +33,7 @@ from jointmae_hf.evaluation import (
     render_results,
     write_results,
 )
-from jointmae_hf.evaluation.features import POOLINGS
+from jointmae_hf.model.pooling import POOLINGS, check_pooling
 from jointmae_hf.training import RECIPES, DatasetArguments, default_checkpoint
 from jointmae_hf.training.arguments import parse_flags
 from jointmae_hf.training.distributed import share_out_cores
@@ -54,7 +54,7 @@ class ScriptArguments:
     )
     output_dir: str = field(default="outputs/linear_probe", metadata={"help": "Folder for results.json."})
     num_points: int = field(default=1024, metadata={"help": "Number of points of each cloud, the first ones."})
-    pooling: str = field(default="pooler", metadata={"help": f"Pooling of the tokens: {', '.join(POOLINGS)}."})
+    pooling: str = field(default="sum", metadata={"help": f"Pooling of the tokens: {', '.join(POOLINGS)}."})
     from_scratch: bool = field(default=True, metadata={"help": "Whether to measure random weights as well."})
     max_train: int | None = field(
         default=None, metadata={"help": "Maximum number of training clouds, drawn by --seed."}
@@ -67,8 +67,7 @@ class ScriptArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {', '.join(POOLINGS)}, got {self.pooling!r}.")
+        check_pooling(self.pooling)
         for name in ("num_points", "max_train", "max_test", "batch_size"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
@@ -102,7 +101,7 @@ def probe(
     train, test = (features_of(model, splits[split], script) for split in ("train", "test"))
     if not PartialState().is_main_process:
         return []
-    first = f"first {script.num_points:,} points, {script.pooling}"
+    first = f"first {script.num_points:,} points, pooling {script.pooling}"
     protocols = {
         f"standard: C = {STANDARD_C}, {first}": (STANDARD_C, False),
         f"cross-validated: standardized, {first}": (None, True),
