@@ -12,6 +12,7 @@ chooses C by cross-validation on the train split. Several processes share the ex
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from jointmae_hf.evaluation import (
     render_results,
     write_results,
 )
-from jointmae_hf.evaluation.features import POOLINGS
+from jointmae_hf.model.pooling import POOLINGS, check_pooling
 from jointmae_hf.training import RECIPES, DatasetArguments, default_checkpoint
 from jointmae_hf.training.arguments import parse_flags
 from jointmae_hf.training.distributed import share_out_cores
@@ -54,7 +55,7 @@ class ScriptArguments:
     )
     output_dir: str = field(default="outputs/linear_probe", metadata={"help": "Folder for results.json."})
     num_points: int = field(default=1024, metadata={"help": "Number of points of each cloud, the first ones."})
-    pooling: str = field(default="pooler", metadata={"help": f"Pooling of the tokens: {', '.join(POOLINGS)}."})
+    pooling: str = field(default="sum", metadata={"help": f"Pooling of the tokens: {', '.join(POOLINGS)}."})
     from_scratch: bool = field(default=True, metadata={"help": "Whether to measure random weights as well."})
     max_train: int | None = field(
         default=None, metadata={"help": "Maximum number of training clouds, drawn by --seed."}
@@ -67,8 +68,7 @@ class ScriptArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {', '.join(POOLINGS)}, got {self.pooling!r}.")
+        check_pooling(self.pooling)
         for name in ("num_points", "max_train", "max_test", "batch_size"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
@@ -97,17 +97,17 @@ def probe(
     splits: dict[str, Dataset],
     script: ScriptArguments,
     name: str,
-) -> list[Result]:
-    """Measure one encoder by both protocols on the main process; the others return nothing."""
+) -> tuple[list[Result], list[dict[str, Any]]]:
+    """Measure one encoder by both protocols on the main process; return results and choices, the others none."""
     train, test = (features_of(model, splits[split], script) for split in ("train", "test"))
     if not PartialState().is_main_process:
-        return []
-    first = f"first {script.num_points:,} points, {script.pooling}"
+        return [], []
+    first = f"first {script.num_points:,} points, pooling {script.pooling}"
     protocols = {
         f"standard: C = {STANDARD_C}, {first}": (STANDARD_C, False),
         f"cross-validated: standardized, {first}": (None, True),
     }
-    results = []
+    results, choices = [], []
     for protocol, (fixed_c, standardize) in protocols.items():
         measured = linear_svm(
             *train, *test, C=fixed_c, standardize=standardize, seed=script.seed, num_jobs=num_cores()
@@ -125,7 +125,10 @@ def probe(
         }
         results.append(Result(name="linear_svm", value=100 * measured.accuracy, **facts))
         results.append(Result(name="linear_svm_class_accuracy", value=100 * measured.class_accuracy, **facts))
-    return results
+        if measured.cross_validation_accuracy is not None:
+            chosen = {"C": measured.C, "cross_validation_accuracy": 100 * measured.cross_validation_accuracy}
+            choices.append({key: facts[key] for key in ("pre_training", "protocol")} | chosen)
+    return results, choices
 
 
 def limit_split(dataset: Dataset, max_clouds: int | None, seed: int) -> Dataset:
@@ -149,18 +152,19 @@ def main() -> None:
     limits = {"train": script.max_train, "test": script.max_test}
     splits = {name: limit_split(splits[name], max_clouds, script.seed) for name, max_clouds in limits.items()}
 
-    results = []
+    measured = []
     if script.from_scratch:
         set_seed(script.seed)
         untrained = JointMAEModel(AutoConfig.from_pretrained(checkpoints[0]), add_2d_branch=False)
-        results += probe(untrained, read_provenance(None), splits, script, dataset_arguments.dataset_name)
+        measured.append(probe(untrained, read_provenance(None), splits, script, dataset_arguments.dataset_name))
     for checkpoint in checkpoints:
         model = JointMAEModel.from_pretrained(checkpoint, add_2d_branch=False)
-        results += probe(model, read_provenance(checkpoint), splits, script, dataset_arguments.dataset_name)
+        measured.append(probe(model, read_provenance(checkpoint), splits, script, dataset_arguments.dataset_name))
+    results, choices = ([item for found in column for item in found] for column in zip(*measured, strict=True))
     if state.is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         names = {"model": [Path(path).name for path in checkpoints], "output_dir": output_dir.name}
-        facts = {"arguments": {**asdict(script), **names}}
+        facts = {"arguments": {**asdict(script), **names}, "cross_validation": choices}
         write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)
         print(render_results([result for result in results if result.name == "linear_svm"], table=1))
         print(f"results: {output_dir / 'results.json'}")

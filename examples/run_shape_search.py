@@ -35,10 +35,10 @@ from jointmae_hf.evaluation import (
     sample_clouds,
     write_results,
 )
+from jointmae_hf.model.pooling import POOLINGS, pool_outputs
 
 
 TOP_K = 10
-POOLINGS = ("mean", "max", "pooler", "mean and max", "mean and max of 3 blocks")
 Features = dict[str, np.ndarray]
 """Features `(num_shapes, feature_size)` of `gallery`, `queries`, `rotated` queries and `reference`."""
 
@@ -58,30 +58,24 @@ class ScriptArguments:
 
 
 class AllPoolings(torch.nn.Module):
-    """Return mean and maximum of the tokens of the last three blocks as one vector, last block first."""
+    """Return the features of all `POOLINGS` side by side, from one pass of the encoder."""
 
     def __init__(self, encoder: JointMAEModel) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, points: torch.Tensor) -> SimpleNamespace:
-        """Return a `pooler_output` `(batch_size, 6 * hidden_size)`."""
-        outputs = self.encoder(points=points, output_hidden_states=True)
-        blocks = [outputs.last_hidden_state, *map(self.encoder.layernorm, outputs.hidden_states[-2:-4:-1])]
-        pooled = [part for tokens in blocks for part in (tokens.mean(dim=1), tokens.amax(dim=1))]
-        return SimpleNamespace(pooler_output=torch.cat(pooled, dim=1))
+        """Return a `pooler_output` `(batch_size, feature_size)`."""
+        outputs = self.encoder(points=points)
+        return SimpleNamespace(pooler_output=torch.cat([pool_outputs(outputs, name) for name in POOLINGS], dim=1))
 
 
-def pool(features: Features, pooling: str, size: int) -> Features:
-    """Return one of `POOLINGS` from the features of `AllPoolings`; `size` is the width of a token."""
-    selected = {
-        "mean": lambda part: part[:, :size],
-        "max": lambda part: part[:, size : 2 * size],
-        "pooler": lambda part: part[:, :size] + part[:, size : 2 * size],
-        "mean and max": lambda part: part[:, : 2 * size],
-        "mean and max of 3 blocks": lambda part: part,
-    }[pooling]
-    return {name: selected(part) for name, part in features.items()}
+def select_pooling(features: Features, pooling: str, size: int) -> Features:
+    """Return the columns of one of `POOLINGS` from the features of `AllPoolings`; `size` is the width of a token."""
+    widths = {name: 2 * size if name == "concat" else size for name in POOLINGS}
+    start = sum(list(widths.values())[: POOLINGS.index(pooling)])
+    end = start + widths[pooling]
+    return {name: part[:, start:end] for name, part in features.items()}
 
 
 @dataclass
@@ -147,13 +141,12 @@ def measure_model(
     data: Collection, model: JointMAEModel, batch_size: int, num_rotations: int = 1
 ) -> Iterator[tuple[str, float]]:
     """Yield the rows of one encoder, without and with averages over rotations."""
-    size = model.config.hidden_size
     steps = data.embed(model, num_rotations, batch_size)
     for count in sorted({1, num_rotations}):
         features = {name: np.mean([step[name] for step in steps[:count]], axis=0) for name in data.clouds}
         turns = "" if count == 1 else f", {count} rotations"
-        for pooling in POOLINGS if count == 1 else ("pooler",):
-            pooled = pool(features, pooling, size)
+        for pooling in POOLINGS if count == 1 else ("sum",):
+            pooled = select_pooling(features, pooling, model.config.hidden_size)
             ways = {
                 "cosine": unchanged(pooled["gallery"].shape[1]),
                 "standardized": FeatureWhitening.fit(pooled["reference"], shrinkage=1.0),

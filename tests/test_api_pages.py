@@ -15,7 +15,7 @@ NAME = re.compile(r"^::: (jointmae_hf[\w.]*)(?:\n    options:\n      members: \[
 """`:::`, which the site replaces by the docstring, with the methods to show."""
 
 PACKAGES = ["", *sorted(path.parent.name for path in Path(jointmae_hf.__file__).parent.glob("*/__init__.py"))]
-GEOMETRY = ["depth_projection", "farthest_point_sampling", "losses", "masking", "point_ops"]
+GEOMETRY = ["depth_projection", "farthest_point_sampling", "losses", "masking", "point_ops", "pooling"]
 
 
 def listed_names(pages):

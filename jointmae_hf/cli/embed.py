@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointmae_hf.evaluation.features import POOLINGS
+from jointmae_hf.model.pooling import POOLINGS
 
 from .command_parser import add_command, add_model_arguments, check_output
 from .loading import choose_device, shipped_model
@@ -46,7 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--output", required=True, help="file to write, ending in .parquet, outside the folder")
     add_model_arguments(parser, has_default=True)
     parser.add_argument(
-        "--pooling", choices=POOLINGS, default="pooler", help="how tokens become a vector (default: %(default)s)"
+        "--pooling", choices=POOLINGS, default="sum", help="how tokens become a vector (default: %(default)s)"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the points on the surface of meshes (default: %(default)s)"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .embedding_shards import read_embedding_metadata
     from .embeddings import EmbeddingSettings, FileEmbedder, FileReader
     from .evaluate_metrics import PartIoU, PointCloudAccuracy
-    from .features import POOLINGS, LeadingPoints, extract_features, sample_clouds
+    from .features import LeadingPoints, extract_features, sample_clouds
     from .few_shot import NUM_TEST_SHAPES, FewShotFold, FewShotSplit, as_fold, draw_fold
     from .folder_embeddings import EmbeddedFolder, embed_folder
     from .linear_probe import C_GRID, LinearProbeResult, linear_svm, probe_encoder
@@ -39,7 +39,6 @@ __all__ = [
     "C_GRID",
     "NUM_TEST_SHAPES",
     "PAPER_NUMBERS",
-    "POOLINGS",
     "CheckpointProvenance",
     "EmbeddedFolder",
     "EmbeddingSettings",

@@ -13,8 +13,9 @@ from transformers import AutoConfig
 from jointmae_hf.data.readers.formats import read_point_cloud
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEModel
 from jointmae_hf.model.feature_extraction_jointmae import UP_AXES
+from jointmae_hf.model.pooling import check_pooling
 
-from .features import POOLINGS, extract_features
+from .features import extract_features
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class EmbeddingSettings:
     """What the features of a file depend on, besides the file and the weights.
 
     Args:
-        pooling (`str`, *optional*, defaults to `"pooler"`):
-            How tokens become one vector, see [`extract_features`].
+        pooling (`str`, *optional*, defaults to `"sum"`):
+            How tokens become one vector, see [`POOLINGS`].
         up_axis (`str`, *optional*):
             Axis that points up in the files, `"x"`, `"y"` or `"z"`; defaults to that of the feature extractor.
         points_key (`str`, *optional*):
@@ -37,15 +38,14 @@ class EmbeddingSettings:
         ValueError: If a value is out of range.
     """
 
-    pooling: str = "pooler"
+    pooling: str = "sum"
     up_axis: str | None = None
     points_key: str | None = None
     seed: int = 0
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"`pooling` must be one of {', '.join(POOLINGS)}, got {self.pooling!r}.")
+        check_pooling(self.pooling)
         if self.up_axis is not None and self.up_axis not in UP_AXES:
             raise ValueError(f'`up_axis` must be "x", "y" or "z", got {self.up_axis!r}.')
         if self.seed < 0:

@@ -11,14 +11,11 @@ import torch
 from torch import Tensor
 
 from jointmae_hf.data import Normalize, PointCloudCollator, PointCloudDataset, PointCloudTensors, Transform, as_clouds
+from jointmae_hf.model.pooling import check_pooling, pool_outputs
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-
-POOLINGS = ("pooler", "mean_max_sum", "mean_max_concat", "max", "mean")
-"""Poolings of [`extract_features`]."""
 
 
 def sample_clouds(
@@ -99,7 +96,7 @@ def extract_features(
     model: torch.nn.Module,
     dataset: Sequence[Mapping[str, Any]] | torch.utils.data.Dataset,
     batch_size: int = 64,
-    pooling: str = "pooler",
+    pooling: str = "sum",
     num_points: int | None = None,
     device: torch.device | str | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -109,15 +106,14 @@ def extract_features(
 
     Args:
         model (`torch.nn.Module`):
-            Called as `model(points=...)` with float32 `(batch_size, num_points, 3)`; returns `pooler_output` of shape
-            `(batch_size, hidden_size)` and `last_hidden_state` of shape `(batch_size, num_groups, hidden_size)`.
+            Called as `model(points=...)` with float32 `(batch_size, num_points, 3)`; returns what [`pool_outputs`] reads,
+            by default `pooler_output` of shape `(batch_size, hidden_size)`.
         dataset (sequence or `torch.utils.data.Dataset`):
             Items are mappings with `points` `(num_points, 3)` and, in all or none of them, an integer `labels`.
         batch_size (`int`, *optional*, defaults to 64):
             Clouds per call of the model; the last batch may be smaller.
-        pooling (`str`, *optional*, defaults to `"pooler"`):
-            `"pooler"` takes `pooler_output`; `"mean_max_sum"` (as the pooler of Joint-MAE), `"mean_max_concat"` (twice
-            as wide), `"max"` and `"mean"` pool the tokens of `last_hidden_state`.
+        pooling (`str`, *optional*, defaults to `"sum"`):
+            How tokens become one vector: `"sum"`, `"concat"`, `"mean"` or `"max"`, see [`POOLINGS`].
         num_points (`int`, *optional*):
             Number of leading points to use of every cloud. `None` uses all; then the clouds of a batch must have the
             same size.
@@ -131,8 +127,7 @@ def extract_features(
     Raises:
         ValueError: If an argument or an item breaks the rules above, or a feature is not finite.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"`pooling` must be one of {', '.join(POOLINGS)}, got {pooling!r}.")
+    check_pooling(pooling)
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
     if num_points is not None and num_points < 1:
@@ -146,7 +141,7 @@ def extract_features(
         for start in range(0, num_samples, batch_size):
             items = [dataset[index] for index in range(start, min(start + batch_size, num_samples))]
             points = _stack_points(items, start, num_points).to(model_device)
-            features.append(_pool(model(points=points), pooling).float().cpu().numpy())
+            features.append(pool_outputs(model(points=points), pooling).float().cpu().numpy())
             labels.extend(None if item.get("labels") is None else int(item["labels"]) for item in items)
     return _validate_features(np.concatenate(features)), _stack_labels(labels)
 
@@ -182,17 +177,6 @@ def _stack_points(items: list[Mapping[str, Any]], start: int, num_points: int | 
                 f"{len(cloud)} in item {index}. Pass `num_points`."
             )
     return torch.stack([cloud[:num_points] for cloud in clouds])
-
-
-def _pool(outputs: Any, pooling: str) -> Tensor:
-    """Pool the outputs of the model to `(batch_size, feature_size)`."""
-    if pooling == "pooler":
-        return outputs.pooler_output
-    tokens = outputs.last_hidden_state
-    mean, maximum = tokens.mean(dim=1), tokens.amax(dim=1)
-    if pooling == "mean_max_concat":
-        return torch.cat([mean, maximum], dim=-1)
-    return {"mean_max_sum": mean + maximum, "max": maximum, "mean": mean}[pooling]
 
 
 def _stack_labels(labels: list[int | None]) -> np.ndarray | None:

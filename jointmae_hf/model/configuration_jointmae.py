@@ -141,8 +141,9 @@ class JointMAEConfig(PreTrainedConfig):
     loss_3d_2d_weight (`float`, *optional*, defaults to 1.0):
         Weight of L_3D-2D in Eq. 7; 0 removes the loss (Table 8).
     pooling (`str`, *optional*, defaults to `"sum"`):
-        Input of the classification head: the `"sum"` of mean and maximum over tokens; their `"concat"`enation, the
-        ScanObjectNN recipe of Point-M2AE; or a `"class"` token and the maximum, Point-MAE's fine-tuning.
+        Input of the classification head: `"sum"`, mean plus maximum of the tokens; `"concat"`, both side by side, the
+        ScanObjectNN recipe of Point-M2AE; `"mean"` or `"max"` alone; or `"class"`, a class token and the maximum,
+        Point-MAE's fine-tuning.
     classifier_hidden_sizes (`list[int]`, *optional*, defaults to `[256, 256]`):
         Widths of the classification head.
     classifier_dropout (`float`, *optional*, defaults to 0.5):
@@ -228,7 +229,7 @@ class JointMAEConfig(PreTrainedConfig):
     loss_2d_weight: float | int = 1.0
     loss_3d_2d_weight: float | int = 1.0
 
-    pooling: Literal["sum", "concat", "class"] = "sum"
+    pooling: Literal["sum", "concat", "mean", "max", "class"] = "sum"
     classifier_hidden_sizes: list[int] | tuple[int, ...] = (256, 256)
     classifier_dropout: float | int = 0.5
     out_indices: list[int] | tuple[int, ...] | None = None

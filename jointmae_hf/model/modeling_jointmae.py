@@ -72,6 +72,7 @@ from .point_ops import (
     k_nearest_neighbors,
     nearest_center_is_visible,
 )
+from .pooling import pool_outputs, pool_tokens
 from .remote_code import AUTO_MAPS, build_auto_map, saving_code
 
 
@@ -881,7 +882,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         if embedded_3d.tokens is None:
             return None
         tokens_3d = last_hidden_state[:, : embedded_3d.tokens.shape[1]]
-        return tokens_3d.mean(dim=1) + tokens_3d.amax(dim=1)
+        return pool_tokens(tokens_3d, "sum")
 
 
 def _draw_unless_given(noise: Tensor | None, batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -1158,7 +1159,7 @@ class JointMAEClassificationHead(nn.Module):
     def __init__(self, config: JointMAEConfig):
         super().__init__()
         # CODEPATH: the ScanObjectNN recipe of Point-M2AE and Point-MAE's head concatenate two features.
-        in_size = config.hidden_size if config.pooling == "sum" else 2 * config.hidden_size
+        in_size = config.hidden_size * (2 if config.pooling in ("concat", "class") else 1)
         self.hidden1 = JointMAEPointwiseLayer(in_size, config.classifier_hidden_sizes[0])
         self.hidden2 = JointMAEPointwiseLayer(*config.classifier_hidden_sizes)
         self.dropout = nn.Dropout(config.classifier_dropout)
@@ -1213,13 +1214,12 @@ class JointMAEForPointCloudClassification(JointMAEPreTrainedModel):
         ```"""
         check_class_labels(labels, points)
         outputs = self.jointmae(points, **kwargs)
-        features, tokens = outputs.pooler_output, outputs.last_hidden_state
-        # CODEPATH: the ScanObjectNN recipe of Point-M2AE concatenates mean and maximum.
-        if self.config.pooling == "concat":
-            features = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=-1)
         # CODEPATH: Point-MAE's head reads the class token and the maximum.
-        elif self.config.pooling == "class":
-            features = torch.cat([tokens[:, -1], tokens[:, :-1].amax(dim=1)], dim=-1)
+        if self.config.pooling == "class":
+            tokens = outputs.last_hidden_state
+            features = torch.cat([tokens[:, -1], pool_tokens(tokens[:, :-1], "max")], dim=-1)
+        else:
+            features = pool_outputs(outputs, self.config.pooling)
         logits = self.classifier(features)
         loss = None
         if labels is not None:

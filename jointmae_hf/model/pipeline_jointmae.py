@@ -30,6 +30,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 
 from .cloud_files import read_cloud_file
 from .point_ops import k_nearest_neighbors
+from .pooling import POOLINGS, pool_outputs, select_3d_tokens
 from .remote_code import FEATURE_EXTRACTOR_AUTO_MAP, add_to_json, build_auto_map
 
 
@@ -197,9 +198,9 @@ class JointMAEPointCloudPipeline(Pipeline):
     def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> dict[str, Any]:
         clouds = input_tensors["clouds"]
         batch = clouds if isinstance(clouds, list) else [clouds]
-        return {"outputs": self._run_model(batch).float(), "clouds": clouds}
+        return {"outputs": self._run_model(batch, **forward_parameters).float(), "clouds": clouds}
 
-    def _run_model(self, clouds: list[PreparedCloud]) -> Tensor:
+    def _run_model(self, clouds: list[PreparedCloud], **forward_parameters: Any) -> Tensor:
         """Run the model, and return its outputs `(batch_size, ...)`."""
         raise NotImplementedError
 
@@ -359,14 +360,14 @@ class JointMAEPointCloudFeatureExtractionPipeline(JointMAEPointCloudPipeline):
     Works with every model of Joint-MAE; for a model with a head it uses the encoder.
 
     Args:
-        pool (`bool`, *optional*, defaults to `True`):
-            Whether to return one vector for each cloud rather than for each token. A parameter of the pipeline or of a
-            call.
+        pooling (`str`, *optional*, defaults to `"sum"`):
+            How the tokens of a cloud become one vector: `"sum"`, `"concat"`, `"mean"` or `"max"`, see [`POOLINGS`].
+            `None` returns the tokens. A parameter of the pipeline or of a call.
         kwargs (`dict`, *optional*):
             See [`JointMAEPointCloudPipeline`].
 
-    Returns for each cloud a float32 `np.ndarray` of shape `(hidden_size,)`, or `(num_groups, hidden_size)` without
-    pooling.
+    Returns for each cloud a float32 `np.ndarray` of shape `(hidden_size,)`, twice as wide with `"concat"`, or
+    `(num_groups, hidden_size)` with `pooling=None`.
 
     Example:
         >>> import numpy as np
@@ -380,20 +381,23 @@ class JointMAEPointCloudFeatureExtractionPipeline(JointMAEPointCloudPipeline):
         (192,)
     """
 
-    def _sanitize_parameters(self, pool: bool | None = None, **kwargs: Any) -> tuple[dict, dict, dict]:
-        preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
-        return preprocess, forward, postprocess | ({} if pool is None else {"pool": pool})
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
+        forward = {name: kwargs.pop(name) for name in ("pooling",) if name in kwargs}  # `None` is a value too
+        if forward.get("pooling") not in (None, *POOLINGS):
+            raise ValueError(f"`pooling` must be one of {', '.join(POOLINGS)}, or None, got {forward['pooling']!r}.")
+        preprocess, _, postprocess = super()._sanitize_parameters(**kwargs)
+        return preprocess, forward, postprocess
 
-    def _run_model(self, clouds: list[PreparedCloud]) -> Tensor:
+    def _run_model(self, clouds: list[PreparedCloud], pooling: str | None = "sum") -> Tensor:
         encoder = getattr(self.model, self.model.base_model_prefix, self.model)
         outputs = encoder(points=self._stack(clouds))
-        # The pooled vector is the first row, because a batch is split into one tensor for each cloud.
-        return torch.cat([outputs.pooler_output[:, None], outputs.last_hidden_state], dim=1)
+        if pooling is None:
+            return select_3d_tokens(outputs)
+        return pool_outputs(outputs, pooling)
 
-    def postprocess(self, model_outputs: dict[str, Any], pool: bool = True) -> np.ndarray:
+    def postprocess(self, model_outputs: dict[str, Any]) -> np.ndarray:
         """Return the pooled vector or the tokens of one cloud."""
-        features = model_outputs["outputs"][0].numpy()
-        return features[0] if pool else features[1:]
+        return model_outputs["outputs"][0].numpy()
 
 
 def is_list_of_numbers(value: Any) -> bool:

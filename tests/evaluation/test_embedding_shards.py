@@ -9,7 +9,7 @@ from jointmae_hf.evaluation import embedding_shards, read_embedding_metadata
 from jointmae_hf.evaluation.embedding_shards import EmbeddingTable
 
 
-DESCRIPTION = {"model": "mine", "pooling": "pooler"}
+DESCRIPTION = {"model": "mine", "pooling": "sum"}
 FEATURES = np.arange(15, dtype=np.float32).reshape(5, 3)
 
 
@@ -76,7 +76,7 @@ def test_shard_that_cannot_be_completed_is_absent(table, monkeypatch):
 def test_run_with_another_description_is_rejected(table):
     other = EmbeddingTable(table.output, {**DESCRIPTION, "pooling": "max"}, 5, 2)
     other.start()
-    with pytest.raises(ValueError, match=r"`pooling` must be that of .*\.parts, got 'max' and 'pooler' there"):
+    with pytest.raises(ValueError, match=r"`pooling` must be that of .*\.parts, got 'max' and 'sum' there"):
         other.check_run()
 
 

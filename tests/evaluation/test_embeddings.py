@@ -84,7 +84,7 @@ def test_points_key_names_the_array(tmp_path):
 
 def test_description_has_weights_settings_and_processing(model_dir, tiny_config):
     description = FileEmbedder(model_dir, settings=EmbeddingSettings(seed=7)).describe()
-    facts = {"pooling": "pooler", "up_axis": "z", "seed": 7, "batch_size": 32, "num_points": 64, "device": "cpu"}
+    facts = {"pooling": "sum", "up_axis": "z", "seed": 7, "batch_size": 32, "num_points": 64, "device": "cpu"}
     assert description.items() >= facts.items()
     torch.manual_seed(1)
     JointMAEForPreTraining(tiny_config).save_pretrained(model_dir)
@@ -95,7 +95,7 @@ def test_description_has_weights_settings_and_processing(model_dir, tiny_config)
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("pooling", "sum", "`pooling` must be one of pooler, mean_max_sum"),
+        ("pooling", "pooler", "`pooling` must be one of sum, concat, mean, max"),
         ("up_axis", "w", '`up_axis` must be "x", "y" or "z"'),
         ("seed", -1, "`seed` must not be negative"),
         ("batch_size", 0, "`batch_size` must be at least 1"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jointmae_hf.data import RandomRotate
-from jointmae_hf.evaluation import POOLINGS, LeadingPoints, extract_features, sample_clouds
+from jointmae_hf.evaluation import LeadingPoints, extract_features, sample_clouds
 
 
 class TinyModel(nn.Module):
@@ -66,8 +66,8 @@ def test_extract_features_fills_batches(model, clouds):
 @pytest.mark.parametrize(
     ("pooling", "pool"),
     [
-        ("mean_max_sum", lambda tokens: tokens.mean(0) + tokens.max(0)),
-        ("mean_max_concat", lambda tokens: np.concatenate([tokens.mean(0), tokens.max(0)])),
+        ("sum", lambda tokens: tokens.mean(0) + tokens.max(0)),
+        ("concat", lambda tokens: np.concatenate([tokens.mean(0), tokens.max(0)])),
         ("max", lambda tokens: tokens.max(0)),
         ("mean", lambda tokens: tokens.mean(0)),
     ],
@@ -75,10 +75,6 @@ def test_extract_features_fills_batches(model, clouds):
 def test_extract_features_pools_tokens(model, clouds, pooling, pool):
     features, _ = extract_features(model, clouds, pooling=pooling)
     assert np.allclose(features[0], pool(tokens_of(model, clouds[0])), atol=1e-6)
-
-
-def test_poolings_name_the_pooler_first():
-    assert POOLINGS[0] == "pooler"
 
 
 def test_extract_features_takes_the_first_points(model, clouds):

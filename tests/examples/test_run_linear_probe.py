@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.evaluation import read_results, write_results
+from jointmae_hf.evaluation import C_GRID, read_results, write_results
 from jointmae_hf.evaluation.results import Result
 
 
@@ -49,6 +49,15 @@ def test_probe_chooses_c_on_train_alone(finished):
     rules = {result.protocol.split(":")[0]: result.selection_rule for result in results}
     assert "cross-validation on the train split" in rules["cross-validated"]
     assert rules["standard"] == "checkpoint's last step; fixed in advance"
+
+
+def test_probe_records_the_chosen_c_and_its_accuracy_on_train(finished):
+    choices = read_results(finished[0] / "out" / "results.json")[1]["cross_validation"]
+    assert [choice["pre_training"] for choice in choices] == [
+        "from scratch",
+        "Joint-MAE on synthetic_shapes (in-domain)",
+    ]
+    assert all(choice["C"] in C_GRID and 0 < choice["cross_validation_accuracy"] <= 100 for choice in choices)
 
 
 def test_probe_prints_its_table(finished):

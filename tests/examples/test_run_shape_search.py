@@ -33,7 +33,13 @@ def results(tmp_path_factory, build_tiny_config):
 def test_every_comparison_is_measured_with_queries_as_they_are_and_rotated(results):
     protocols = [result.protocol for result in results]
     rows = {protocol for protocol in protocols if not protocol.endswith(", rotated queries")}
-    assert {"pooler, whitened", "pooler, whitened, 2 rotations", "mean, cosine", "D2 histograms, L1"} <= rows
+    assert {
+        "sum, whitened",
+        "sum, whitened, 2 rotations",
+        "mean, cosine",
+        "concat, standardized",
+        "D2 histograms, L1",
+    } <= rows
     assert all(f"{row}, rotated queries" in protocols for row in rows)
 
 

@@ -85,7 +85,7 @@ def test_script_starts_without_flags_on_an_embedded_dataset(parse, script):
     [
         ("run_linear_probe.py", "--augmentation rotate_y", "unrecognized arguments: --augmentation rotate_y"),
         ("run_linear_probe.py", "--sync_batch_norm True", "unrecognized arguments: --sync_batch_norm True"),
-        ("run_linear_probe.py", "--pooling median", "`pooling` must be one of pooler, "),
+        ("run_linear_probe.py", "--pooling median", "`pooling` must be one of sum, "),
         ("run_linear_probe.py", "--max_test 0", "`max_test` must be at least 1, got 0."),
         (
             "run_few_shot.py",

@@ -89,7 +89,7 @@ def test_config_refuses_a_model_that_could_learn_nothing(build_tiny_config, fiel
         {"correlation": "pixel"},
         {"loss_3d_target": "mesh"},
         {"loss_3d_target": "patches"},
-        {"pooling": "max"},
+        {"pooling": "median"},
         {"hidden_size": "32"},
         {"hidden_size": 32.0},
         {"mask_ratio": "0.75"},

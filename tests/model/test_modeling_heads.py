@@ -5,6 +5,7 @@ import torch
 
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPointCloudSegmentation
 from jointmae_hf.model.depth_projection import sample_views
+from jointmae_hf.model.pooling import POOLINGS, pool_outputs
 
 
 HEADS = pytest.mark.parametrize(
@@ -122,6 +123,13 @@ def test_classification_concatenates_mean_and_maximum_when_told(build_tiny_confi
     model = settle(JointMAEForPointCloudClassification(build_tiny_config(pooling="concat")))
     tokens = model.jointmae(unit_sphere_cloud).last_hidden_state
     expected = model.classifier(torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1))
+    assert torch.equal(model(unit_sphere_cloud).logits, expected)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_classification_pools_as_features_do(build_tiny_config, settle, unit_sphere_cloud, pooling):
+    model = settle(JointMAEForPointCloudClassification(build_tiny_config(pooling=pooling)))
+    expected = model.classifier(pool_outputs(model.jointmae(unit_sphere_cloud), pooling))
     assert torch.equal(model(unit_sphere_cloud).logits, expected)
 
 

@@ -21,6 +21,7 @@ from jointmae_hf import (
 )
 from jointmae_hf.data import read_point_cloud
 from jointmae_hf.model.pipeline_jointmae import nearest_rows
+from jointmae_hf.model.pooling import POOLINGS, pool_outputs
 
 
 TASK = "point-cloud-{}"
@@ -156,7 +157,26 @@ def test_features_are_pooled_or_tokens(extract, clouds):
     with torch.no_grad():
         outputs = extract.model(points)
     np.testing.assert_allclose(extract(clouds[0]), outputs.pooler_output[0], atol=1e-6)
-    np.testing.assert_allclose(extract(clouds[0], pool=False), outputs.last_hidden_state[0], atol=1e-6)
+    np.testing.assert_allclose(extract(clouds[0], pooling=None), outputs.last_hidden_state[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_features_are_pooled_as_told(extract, clouds, pooling):
+    points = extract.feature_extractor(clouds, return_tensors="pt")["points"]
+    with torch.no_grad():
+        expected = pool_outputs(extract.model(points), pooling)
+    np.testing.assert_allclose(np.stack(extract(clouds, pooling=pooling, batch_size=2)), expected, atol=1e-5)
+
+
+def test_features_have_no_row_for_a_class_token(build, clouds):
+    extract = build("feature-extraction", JointMAEForPointCloudClassification, pooling="class")
+    config = extract.model.config
+    assert extract(clouds[0], pooling=None).shape == (config.num_groups[-1], config.hidden_size)
+
+
+def test_unknown_pooling_is_refused_before_any_cloud_is_read(extract):
+    with pytest.raises(ValueError, match="`pooling` must be one of sum, concat, mean, max, or None, got 'pool'"):
+        extract("absent.ply", pooling="pool")
 
 
 @pytest.mark.parametrize("model_class", [JointMAEForPreTraining, JointMAEForPointCloudClassification])
