@@ -17,6 +17,7 @@ from jointmae_hf.data import (
     PointCloudTensors,
     RandomStream,
     Transform,
+    UniformDraw,
     as_clouds,
     counter_uniforms,
 )
@@ -59,16 +60,16 @@ def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tens
     Returns:
         `dict[str, torch.Tensor]`: `noise_3d` and, with a 2D branch, `noise_2d` and `view`.
     """
-    shapes = {RandomStream.MASK_3D: (config.num_groups[-1],)}
-    if config.use_2d_branch:
-        shapes |= {RandomStream.MASK_2D: (config.num_patches,), RandomStream.VIEW: (2,)}
-    noise = dict(zip(shapes, counter_uniforms(seed, epoch, index, shapes), strict=True))
-    arguments = {"noise_3d": noise[RandomStream.MASK_3D]}
-    if config.use_2d_branch:
-        arguments["noise_2d"] = noise[RandomStream.MASK_2D]
-        view = noise[RandomStream.VIEW]
-        arguments["view"] = sample_views(view, config.camera_distance, config.max_view_elevation)
-    return arguments
+    draws = [UniformDraw(seed, RandomStream.MASK_3D, (config.num_groups[-1],))]
+    if not config.use_2d_branch:
+        return {"noise_3d": counter_uniforms(epoch, index, draws)[0]}
+    draws += [
+        UniformDraw(seed, RandomStream.MASK_2D, (config.num_patches,)),
+        UniformDraw(seed, RandomStream.VIEW, (2,)),
+    ]
+    noise_3d, noise_2d, view = counter_uniforms(epoch, index, draws)
+    view = sample_views(view, config.camera_distance, config.max_view_elevation)
+    return {"noise_3d": noise_3d, "noise_2d": noise_2d, "view": view}
 
 
 class JointMAETrainer(PointCloudTrainer):
@@ -169,7 +170,7 @@ class JointMAETrainer(PointCloudTrainer):
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, JointMAEForPreTrainingOutput]:
         """Return the augmented points of a batch and the output of the model."""
         points, epoch, index = self._transformed(model, inputs)
-        noise = pretraining_noise(self.unwrapped_model.config, self.args.seed, epoch, index)
+        noise = pretraining_noise(self.model.config, self.args.seed, epoch, index)
         return points, model(points=points, **noise)
 
     def _is_logging_step(self) -> bool:
