@@ -21,6 +21,7 @@ from jointmae_hf.data import (
     as_clouds,
     counter_uniforms,
 )
+from jointmae_hf.data.dataset import PointCloudSamples
 from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
@@ -245,6 +246,41 @@ def prepare_training_data(split: Any, training: TrainingArguments) -> Any:
     return clouds
 
 
+def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.device) -> PointCloudTensors:
+    """Return all clouds of a dataset in the memory of a device, as the collator gives them in any batch.
+
+    Args:
+        clouds (`torch.utils.data.Dataset`):
+            Map-style dataset whose samples are the same in every epoch.
+        collator ([`PointCloudCollator`]):
+            Brings clouds to one size; what it chooses depends on the sample alone.
+        device (`torch.device`):
+            The device.
+
+    Returns:
+        [`PointCloudTensors`]: The clouds. Their batches are those of the dataset.
+
+    Raises:
+        ValueError: If the dataset has an order of its own, or needs more than half of the free memory of a GPU.
+    """
+    if isinstance(clouds, torch.utils.data.IterableDataset) or hasattr(clouds, "set_epoch"):
+        raise ValueError(
+            f"`data_on_device` must be False for streams, mixtures and generated clouds, got {type(clouds).__name__}."
+        )
+    pieces = [
+        collator(PointCloudSamples(clouds, range(first, min(first + 1024, len(clouds)))))
+        for first in range(0, len(clouds), 1024)
+    ]
+    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0] if name != "index"}
+    needed = sum(values.nbytes for values in columns.values())
+    if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:
+        raise ValueError(
+            f"`data_on_device` must be False for clouds that need more than half of the free memory of {device}, got "
+            f"{needed / 1e9:.1f} GB. Drop the flag."
+        )
+    return PointCloudTensors(**columns).to(device)
+
+
 def build_trainer(
     config: JointMAEConfig,
     recipe: PreTrainingRecipe,
@@ -252,6 +288,7 @@ def build_trainer(
     splits: DatasetDict | Mapping[str, PointCloudTensors],
     log_gradient_norms: bool = False,
     sync_batch_norm: bool = False,
+    data_on_device: bool = False,
 ) -> JointMAETrainer:
     """Build a trainer of a model with random weights; seed the generators before.
 
@@ -268,18 +305,24 @@ def build_trainer(
             As in [`JointMAETrainer`].
         sync_batch_norm (`bool`, *optional*, defaults to `False`):
             Whether to compute the statistics of batch norm over all processes; needs GPUs.
+        data_on_device (`bool`, *optional*, defaults to `False`):
+            Whether to keep both splits in the memory of the device, see [`move_to_device`].
 
     Returns:
         [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
     """
-    train = prepare_training_data(splits["train"], training)
+    train, validation = prepare_training_data(splits["train"], training), as_clouds(splits["validation"])
     model, frame = JointMAEForPreTraining(config), source_frame(train)
+    collator = PointCloudCollator(config.num_points, training.seed)
+    if data_on_device:
+        train, validation = (move_to_device(clouds, collator, training.device) for clouds in (train, validation))
+        training.dataloader_pin_memory = False  # clouds on a GPU cannot be pinned
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
         train_dataset=train,
-        eval_dataset=as_clouds(splits["validation"]),
-        data_collator=PointCloudCollator(config.num_points, training.seed),
+        eval_dataset=validation,
+        data_collator=collator,
         processing_class=JointMAEFeatureExtractor(config.num_points, up_axis=frame.up_axis, do_mirror=frame.do_mirror),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,
