@@ -8,7 +8,7 @@ a stream, as do both subsampling transforms.
 import abc
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -48,19 +48,44 @@ class RandomTransform(abc.ABC):
 
     @abc.abstractmethod
     def draws(self, num_points: int) -> list[UniformDraw]:
-        """Return which numbers to draw for each cloud of `num_points` points."""
+        """Return which numbers to draw for each cloud.
+
+        Args:
+            num_points (`int`):
+                Points of the clouds before.
+
+        Returns:
+            `list[UniformDraw]`: At least one draw.
+        """
 
     @abc.abstractmethod
     def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
-        """Return the changed points, given what was drawn."""
+        """Change clouds by what was drawn.
+
+        Args:
+            points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+                The clouds before.
+            numbers (`torch.Tensor`):
+                What was drawn for each of `draws`, `(batch_size, *shape)`.
+
+        Returns:
+            `torch.Tensor`: The changed points.
+        """
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the changed points of shape `(batch_size, num_points, 3)`."""
         return _apply_at_once([self], points, epoch, index)
 
 
-def _apply_at_once(transforms: Sequence[RandomTransform], points: Tensor, epoch: int, index: Tensor) -> Tensor:
-    """Apply transforms one after the other, with one draw for all of them."""
+def _apply_in_turn(transforms: Sequence[Any], points: Tensor, epoch: int, index: Tensor) -> Tensor:
+    """Apply transforms one after the other; each draws for itself."""
+    for transform in transforms:
+        points = transform(points, epoch=epoch, index=index)
+    return points
+
+
+def _apply_at_once(transforms: Sequence[Any], points: Tensor, epoch: int, index: Tensor) -> Tensor:
+    """Apply random transforms one after the other, with one draw for all of them."""
     index, num_points = _check_batch(points, index), points.shape[1]
     draws = []
     for transform in transforms:
@@ -367,13 +392,9 @@ class Compose:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the points of shape `(batch_size, num_points, 3)` after all transforms."""
-        for _, group in itertools.groupby(self.transforms, lambda one: isinstance(one, RandomTransform)):
-            members = list(group)
-            if random := [one for one in members if isinstance(one, RandomTransform)]:
-                points = _apply_at_once(random, points, epoch, index)
-                continue
-            for transform in members:
-                points = transform(points, epoch=epoch, index=index)
+        for is_random, group in itertools.groupby(self.transforms, lambda one: isinstance(one, RandomTransform)):
+            apply = _apply_at_once if is_random else _apply_in_turn
+            points = apply(list(group), points, epoch, index)
         return points
 
     def __repr__(self) -> str:

@@ -293,9 +293,9 @@ class JointMAEPointEmbeddings(nn.Module):
             fine_centers = gather_points(fine_centers, neighbors).flatten(1, 2)
         groups = group_points(points, fine_centers, group_size[0], is_valid)
         fine_features = self.fine_grouping(self.projection(groups.to(compute_dtype(self))))
-        if mask is not None:
-            return self.coarse_grouping(fine_features.unflatten(1, neighbors.shape[1:]))
-        return self.coarse_grouping(gather_points(fine_features, neighbors))
+        if mask is None:
+            return self.coarse_grouping(gather_points(fine_features, neighbors))
+        return self.coarse_grouping(fine_features.unflatten(1, neighbors.shape[1:]))
 
 
 class JointMAEConvBlock(nn.Module):

@@ -15,6 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from jointmae_hf.data import (
     PointCloudCollator,
     PointCloudTensors,
+    PrimitiveShapeDataset,
     RandomStream,
     Transform,
     UniformDraw,
@@ -251,7 +252,7 @@ def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.devi
 
     Args:
         clouds (`torch.utils.data.Dataset`):
-            Map-style dataset whose samples are the same in every epoch.
+            Map-style dataset whose samples are the same in every epoch, not empty.
         collator ([`PointCloudCollator`]):
             Brings clouds to one size; what it chooses depends on the sample alone.
         device (`torch.device`):
@@ -263,21 +264,20 @@ def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.devi
     Raises:
         ValueError: If the dataset has an order of its own, or needs more than half of the free memory of a GPU.
     """
-    if isinstance(clouds, torch.utils.data.IterableDataset) or hasattr(clouds, "set_epoch"):
+    is_endless = isinstance(clouds, torch.utils.data.IterableDataset | PrimitiveShapeDataset)
+    if is_endless or hasattr(clouds, "set_epoch"):
         raise ValueError(
             f"`data_on_device` must be False for streams, mixtures and generated clouds, got {type(clouds).__name__}."
         )
-    pieces = [
-        collator(PointCloudSamples(clouds, range(first, min(first + 1024, len(clouds)))))
-        for first in range(0, len(clouds), 1024)
-    ]
-    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0] if name != "index"}
-    needed = sum(values.nbytes for values in columns.values())
+    needed = len(clouds) * sum(values.nbytes for values in collator(PointCloudSamples(clouds, [0])).values())
     if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:
         raise ValueError(
             f"`data_on_device` must be False for clouds that need more than half of the free memory of {device}, got "
             f"{needed / 1e9:.1f} GB. Drop the flag."
         )
+    chunks = torch.arange(len(clouds)).split(1024)
+    pieces = [collator(PointCloudSamples(clouds, chunk.tolist())) for chunk in chunks]
+    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0] if name != "index"}
     return PointCloudTensors(**columns).to(device)
 
 

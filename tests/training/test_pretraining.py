@@ -7,7 +7,13 @@ import pytest
 import torch
 from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import MixtureDataset, PointCloudCollator, PointCloudTensors, load_point_clouds
+from jointmae_hf.data import (
+    MixtureDataset,
+    PointCloudCollator,
+    PointCloudTensors,
+    PrimitiveShapeDataset,
+    load_point_clouds,
+)
 from jointmae_hf.training import RECIPES, pretraining_noise
 from jointmae_hf.training.pretraining import build_trainer, move_to_device, prepare_training_data
 
@@ -199,10 +205,13 @@ def test_clouds_on_the_device_keep_their_labels_and_get_one_size():
     assert set(moved.columns()) == {"points", "labels", "part_labels"}
 
 
-def test_mixture_cannot_be_kept_on_the_device():
-    mixture = MixtureDataset([PointCloudTensors(torch.rand(4, 16, 3))], [1])
-    with pytest.raises(ValueError, match=r"`data_on_device` must be False for .* mixtures .*, got MixtureDataset"):
-        move_to_device(mixture, PointCloudCollator(16), torch.device("cpu"))
+@pytest.mark.parametrize(
+    "clouds",
+    [MixtureDataset([PointCloudTensors(torch.rand(4, 16, 3))], [1]), PrimitiveShapeDataset(2**40, num_points=16)],
+)
+def test_mixtures_and_generated_clouds_cannot_be_kept_on_the_device(clouds):
+    with pytest.raises(ValueError, match=rf"`data_on_device` must be False for .*, got {type(clouds).__name__}"):
+        move_to_device(clouds, PointCloudCollator(16), torch.device("cpu"))
 
 
 def test_clouds_must_fit_into_half_of_the_free_memory_of_a_gpu(monkeypatch):
