@@ -15,6 +15,7 @@ BENCHMARKS = (
     "bm_projection",
     "bm_step_parts",
     "bm_training_step",
+    "bm_launches",
     "bm_compilation",
     "bm_classification_latency",
     "bm_data_loading",

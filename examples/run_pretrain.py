@@ -122,7 +122,15 @@ def main() -> None:
         data = dataset_arguments.load(training, **sizes)
     script.check_labels(data.labeled is not None)
     described = [TrainingData.from_split(name, split) for name, split in data.sources]  # refuses missing licenses now
-    trainer = build_trainer(config, recipe, training, data.splits, script.log_gradient_norms, script.sync_batch_norm)
+    trainer = build_trainer(
+        config,
+        recipe,
+        training,
+        data.splits,
+        log_gradient_norms=script.log_gradient_norms,
+        sync_batch_norm=script.sync_batch_norm,
+        data_on_device=dataset_arguments.data_on_device,
+    )
     trainer.add_callback(ReconstructionCallback.from_split(trainer, data.splits["validation"]))
     references = trainer.measure_references()
     trainer.train(training.resume_from_checkpoint)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from .builders.shapenet_part import SHAPENET_PART_PARTS, SHAPENET_PART_SYNSETS, ShapeNetPart
     from .builders.synthetic_shapes import SyntheticShapes, SyntheticShapesConfig
     from .collator import PointCloudCollator
-    from .counter_rng import RandomStream, counter_normal, counter_permutation, counter_uniform, counter_uniforms
+    from .counter_rng import (
+        RandomStream,
+        UniformDraw,
+        counter_normal,
+        counter_permutation,
+        counter_uniform,
+        counter_uniforms,
+    )
     from .dataset import PointCloudDataset, PointCloudTensors, as_clouds, read_point_cloud_tensors
     from .loading import hold_out, load_point_clouds, load_splits
     from .mixtures import MixtureDataset
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
         RandomRotate,
         RandomRotateY,
         RandomSubsample,
+        RandomTransform,
         ScaleAndTranslate,
         Transform,
     )
@@ -78,6 +86,7 @@ __all__ = [
     "RandomRotateY",
     "RandomStream",
     "RandomSubsample",
+    "RandomTransform",
     "SampleShapes",
     "SampleShapesConfig",
     "ScaleAndTranslate",
@@ -88,6 +97,7 @@ __all__ = [
     "SyntheticShapes",
     "SyntheticShapesConfig",
     "Transform",
+    "UniformDraw",
     "as_clouds",
     "compose_shapes",
     "counter_normal",

@@ -6,8 +6,9 @@ so it runs in int64, where products wrap around and the logical shift is an arit
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -47,10 +48,15 @@ def _shift_right(bits: Tensor, count: int) -> Tensor:
     return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
+def _mix_upper(bits: Tensor) -> Tensor:
+    """Return the finalizer of SplitMix64 in its upper 31 bits, which its last step leaves as they are."""
+    bits = (bits ^ _shift_right(bits, 30)) * _to_int64(_FIRST_FACTOR)
+    return (bits ^ _shift_right(bits, 27)) * _to_int64(_SECOND_FACTOR)
+
+
 def _mix(bits: Tensor) -> Tensor:
     """Apply the finalizer of SplitMix64: every input bit changes half of the output bits."""
-    bits = (bits ^ _shift_right(bits, 30)) * _to_int64(_FIRST_FACTOR)
-    bits = (bits ^ _shift_right(bits, 27)) * _to_int64(_SECOND_FACTOR)
+    bits = _mix_upper(bits)
     return bits ^ _shift_right(bits, 31)
 
 
@@ -69,32 +75,49 @@ def _stream_key(seed: int, epoch: int, stream: int) -> int:
     return _to_int64(state)
 
 
-def counter_uniforms(seed: int, epoch: int, index: Tensor, shapes: Mapping[int, tuple[int, ...]]) -> list[Tensor]:
+class UniformDraw(NamedTuple):
+    """Uniform numbers that somebody needs for each sample: arguments of [`counter_uniform`] but epoch and index.
+
+    Attributes:
+        seed (`int`):
+            Seed of the run; any integer, taken modulo 2 ** 64.
+        stream (`int` or `RandomStream`):
+            Purpose of the numbers.
+        shape (`tuple[int, ...]`):
+            Shape of the numbers of one sample.
+    """
+
+    seed: int
+    stream: int
+    shape: tuple[int, ...]
+
+
+def counter_uniforms(epoch: int, index: Tensor, draws: Sequence[UniformDraw]) -> list[Tensor]:
     """Draw uniform numbers of several streams for each sample of a batch, in a few operations for all of them.
 
     Args:
-        seed (`int`):
-            Seed of the run; any integer, taken modulo 2 ** 64.
         epoch (`int`):
             Pass over the data.
         index (`torch.LongTensor` of shape `(batch_size,)`):
             Position of each sample in its dataset. The numbers are drawn on its device.
-        shapes (`Mapping[int, tuple[int, ...]]`):
-            Each [`RandomStream`], and the shape of the numbers of one sample.
+        draws (`Sequence[UniformDraw]`):
+            At least one seed, stream and shape.
 
     Returns:
-        `list[torch.Tensor]`: What [`counter_uniform`] returns for each stream.
+        `list[torch.Tensor]`: What [`counter_uniform`] returns for each of `draws`.
 
     Raises:
-        TypeError: If `seed`, `epoch`, a stream or `index` is not of an integer type.
+        TypeError: If a seed, `epoch`, a stream or `index` is not of an integer type.
         ValueError: If `index` is not one-dimensional.
 
     Example:
-        >>> scale, shift = counter_uniforms(0, 3, torch.tensor([7]), {RandomStream.SCALE: (3,), RandomStream.VIEW: ()})
+        >>> draws = [UniformDraw(0, RandomStream.SCALE, (3,)), UniformDraw(0, RandomStream.VIEW, ())]
+        >>> scale, shift = counter_uniforms(3, torch.tensor([7]), draws)
         >>> scale.shape, shift.shape
         (torch.Size([1, 3]), torch.Size([1]))
     """
-    for name, value in (("seed", seed), ("epoch", epoch), *(("stream", stream) for stream in shapes)):
+    given = [("epoch", epoch), *((name, getattr(draw, name)) for draw in draws for name in ("seed", "stream"))]
+    for name, value in given:
         if not isinstance(value, int):
             raise TypeError(f"`{name}` must be an int, got {value!r}.")
     if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
@@ -102,13 +125,14 @@ def counter_uniforms(seed: int, epoch: int, index: Tensor, shapes: Mapping[int, 
     if index.ndim != 1:
         raise ValueError(f"`index` must have the shape (batch_size,), got {tuple(index.shape)}.")
     gamma, index = _to_int64(_GOLDEN_GAMMA), index.to(torch.int64)
-    states = _mix(torch.stack([index ^ _stream_key(seed, epoch, stream) for stream in shapes]) + gamma)
-    sizes = [math.prod(shape) for shape in shapes.values()]
+    keys = [_stream_key(draw.seed, epoch, draw.stream) for draw in draws]
+    states = _mix(torch.stack([index ^ key for key in keys]) + gamma)
+    sizes = [math.prod(draw.shape) for draw in draws]
     steps = torch.arange(1, max(sizes) + 1, dtype=torch.int64, device=index.device) * gamma
     counters = [state[:, None] + steps[:size] for state, size in zip(states, sizes, strict=True)]
-    bits = _shift_right(_mix(torch.cat(counters, dim=1)), 40)
+    bits = _shift_right(_mix_upper(torch.cat(counters, dim=1)), 40)
     numbers = (bits.to(torch.float32) * 2.0**-24).split(sizes, dim=1)
-    return [part.reshape(len(index), *shape) for part, shape in zip(numbers, shapes.values(), strict=True)]
+    return [part.reshape(len(index), *draw.shape) for part, draw in zip(numbers, draws, strict=True)]
 
 
 def counter_uniform(
@@ -139,7 +163,7 @@ def counter_uniform(
         >>> counter_uniform(seed=0, epoch=3, index=torch.tensor([7, 8]), stream=RandomStream.SCALE, shape=(3,)).shape
         torch.Size([2, 3])
     """
-    (numbers,) = counter_uniforms(seed, epoch, index, {stream: shape})
+    (numbers,) = counter_uniforms(epoch, index, [UniformDraw(seed, stream, shape)])
     return numbers
 
 

@@ -5,8 +5,10 @@ sample's `index`, see `counter_rng`. Give two transforms of one kind different s
 a stream, as do both subsampling transforms.
 """
 
+import abc
+import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from torch import Tensor
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 from jointmae_hf.model.point_ops import bounding_sphere, gather_points
 
-from .counter_rng import RandomStream, counter_normal, counter_uniform, counter_uniforms
+from .counter_rng import RandomStream, UniformDraw, counter_normal, counter_uniforms
 
 
 class Transform(Protocol):
@@ -38,6 +40,63 @@ def _check_batch(points: Tensor, index: Tensor) -> Tensor:
     return index.to(points.device)
 
 
+class RandomTransform(abc.ABC):
+    """A transform that states which uniform numbers it needs, so that `Compose` draws those of several at once.
+
+    One that changes the number of points has the new number as `num_points`.
+    """
+
+    @abc.abstractmethod
+    def draws(self, num_points: int) -> list[UniformDraw]:
+        """Return which numbers to draw for each cloud.
+
+        Args:
+            num_points (`int`):
+                Points of the clouds before.
+
+        Returns:
+            `list[UniformDraw]`: At least one draw.
+        """
+
+    @abc.abstractmethod
+    def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
+        """Change clouds by what was drawn.
+
+        Args:
+            points (`torch.Tensor` of shape `(batch_size, num_points, 3)`):
+                The clouds before.
+            numbers (`torch.Tensor`):
+                What was drawn for each of `draws`, `(batch_size, *shape)`.
+
+        Returns:
+            `torch.Tensor`: The changed points.
+        """
+
+    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+        """Return the changed points of shape `(batch_size, num_points, 3)`."""
+        return _apply_at_once([self], points, epoch, index)
+
+
+def _apply_in_turn(transforms: Sequence[Any], points: Tensor, epoch: int, index: Tensor) -> Tensor:
+    """Apply transforms one after the other; each draws for itself."""
+    for transform in transforms:
+        points = transform(points, epoch=epoch, index=index)
+    return points
+
+
+def _apply_at_once(transforms: Sequence[Any], points: Tensor, epoch: int, index: Tensor) -> Tensor:
+    """Apply random transforms one after the other, with one draw for all of them."""
+    index, num_points = _check_batch(points, index), points.shape[1]
+    draws = []
+    for transform in transforms:
+        draws.append(transform.draws(num_points))
+        num_points = getattr(transform, "num_points", num_points)
+    numbers = iter(counter_uniforms(epoch, index, list(itertools.chain(*draws))))
+    for transform, own in zip(transforms, draws, strict=True):
+        points = transform.apply(points, *itertools.islice(numbers, len(own)))
+    return points
+
+
 class Normalize:
     """Move each cloud to zero mean and scale it into the unit sphere, Point-MAE's `pc_norm`. Draws nothing."""
 
@@ -51,7 +110,7 @@ class Normalize:
         return "Normalize()"
 
 
-class ScaleAndTranslate:
+class ScaleAndTranslate(RandomTransform):
     """Stretch each axis by U(low, high), then shift it by U(-shift, shift). Defaults: Point-MAE's.
 
     Args:
@@ -75,11 +134,13 @@ class ScaleAndTranslate:
             raise ValueError(f"`shift` must not be negative, got {shift}.")
         self.low, self.high, self.shift, self.seed = low, high, shift, seed
 
-    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+    def draws(self, num_points: int) -> list[UniformDraw]:
+        """Return the draws of scale and shift."""
+        return [UniformDraw(self.seed, stream, (1, 3)) for stream in (RandomStream.SCALE, RandomStream.TRANSLATE)]
+
+    def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
         """Return the stretched and shifted points of shape `(batch_size, num_points, 3)`."""
-        index = _check_batch(points, index)
-        shapes: dict[int, tuple[int, ...]] = {RandomStream.SCALE: (1, 3), RandomStream.TRANSLATE: (1, 3)}
-        scale, shift = counter_uniforms(self.seed, epoch, index, shapes)
+        scale, shift = numbers
         scale, shift = self.low + (self.high - self.low) * scale, self.shift * (2.0 * shift - 1.0)
         return points * scale.to(points.dtype) + shift.to(points.dtype)
 
@@ -87,7 +148,7 @@ class ScaleAndTranslate:
         return f"ScaleAndTranslate(low={self.low}, high={self.high}, shift={self.shift}, seed={self.seed})"
 
 
-class RandomRotateY:
+class RandomRotateY(RandomTransform):
     """Rotate about the up axis y by an angle drawn from the full circle.
 
     Args:
@@ -98,10 +159,13 @@ class RandomRotateY:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+    def draws(self, num_points: int) -> list[UniformDraw]:
+        """Return the draw of the angle."""
+        return [UniformDraw(self.seed, RandomStream.ROTATE, (1,))]
+
+    def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
         """Return the rotated points of shape `(batch_size, num_points, 3)`."""
-        index = _check_batch(points, index)
-        angle = 2.0 * torch.pi * counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (1,))
+        angle = 2.0 * torch.pi * numbers[0]
         cosine, sine = torch.cos(angle).to(points.dtype), torch.sin(angle).to(points.dtype)
         x, y, z = points.unbind(dim=-1)
         return torch.stack([cosine * x + sine * z, y, cosine * z - sine * x], dim=-1)
@@ -110,7 +174,7 @@ class RandomRotateY:
         return f"RandomRotateY(seed={self.seed})"
 
 
-class RandomRotate:
+class RandomRotate(RandomTransform):
     """Rotate by a rotation drawn uniformly from all rotations. Source: Shoemake, Graphics Gems III, 1992.
 
     Args:
@@ -120,6 +184,10 @@ class RandomRotate:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
+
+    def draws(self, num_points: int) -> list[UniformDraw]:
+        """Return the draw of the rotation."""
+        return [UniformDraw(self.seed, RandomStream.ROTATE, (3,))]
 
     def rotations(self, epoch: int, index: Tensor) -> Tensor:
         """Draw the rotation matrices.
@@ -133,7 +201,11 @@ class RandomRotate:
         Returns:
             `torch.Tensor`: float32 of shape `(batch_size, 3, 3)`, to be multiplied from the left of column vectors.
         """
-        share, first, second = counter_uniform(self.seed, epoch, index, RandomStream.ROTATE, (3,)).unbind(dim=-1)
+        return self._rotations(*counter_uniforms(epoch, index, self.draws(num_points=0)))
+
+    def _rotations(self, numbers: Tensor) -> Tensor:
+        """Return the rotation matrices of uniform numbers `(batch_size, 3)`."""
+        share, first, second = numbers.unbind(dim=-1)
         first, second = 2.0 * torch.pi * first, 2.0 * torch.pi * second
         low, high = torch.sqrt(1.0 - share), torch.sqrt(share)
         w, x, y, z = high * torch.cos(second), low * torch.sin(first), low * torch.cos(first), high * torch.sin(second)
@@ -144,9 +216,9 @@ class RandomRotate:
         ]
         return torch.stack(rows, dim=1)
 
-    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
+    def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
         """Return the rotated points of shape `(batch_size, num_points, 3)`."""
-        rotations = self.rotations(epoch, _check_batch(points, index)).to(points.dtype)
+        rotations = self._rotations(*numbers).to(points.dtype)
         # Written out, because a matrix product on CUDA may run in TF32, which keeps three digits.
         return (points[:, :, None, :] * rotations[:, None]).sum(dim=-1)
 
@@ -184,7 +256,7 @@ class Jitter:
         return f"Jitter(std={self.std}, clip={self.clip}, seed={self.seed})"
 
 
-class RandomSubsample:
+class RandomSubsample(RandomTransform):
     """Keep a random subset of the points, without repeats, in random order.
 
     Args:
@@ -219,16 +291,22 @@ class RandomSubsample:
         Raises:
             ValueError: If the clouds have too few points.
         """
+        return self._indices(*counter_uniforms(epoch, index, self.draws(num_points)))
+
+    def draws(self, num_points: int) -> list[UniformDraw]:
+        """Return the draw of the order of all points; raise `ValueError` if they are too few."""
         if num_points < self.num_points:
             raise ValueError(f"`num_points` of the clouds must be at least {self.num_points}, got {num_points}.")
-        order = counter_uniform(self.seed, epoch, index, RandomStream.SUBSAMPLE, (num_points,))
+        return [UniformDraw(self.seed, RandomStream.SUBSAMPLE, (num_points,))]
+
+    def apply(self, points: Tensor, *numbers: Tensor) -> Tensor:
+        """Return the kept points of shape `(batch_size, self.num_points, 3)`."""
+        return gather_points(points, self._indices(*numbers))
+
+    def _indices(self, order: Tensor) -> Tensor:
+        """Return which points are kept, those of the smallest numbers."""
         # Stable, because equal keys occur among 2 ** 24 values and every device must order them alike.
         return torch.argsort(order, dim=1, stable=True)[:, : self.num_points]
-
-    def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
-        """Return the kept points of shape `(batch_size, self.num_points, 3)`."""
-        index = _check_batch(points, index)
-        return gather_points(points, self.indices(points.shape[1], epoch=epoch, index=index))
 
     def __repr__(self) -> str:
         return f"RandomSubsample(num_points={self.num_points}, seed={self.seed})"
@@ -302,6 +380,8 @@ class FarthestPointSubsample:
 class Compose:
     """Apply transforms one after the other.
 
+    Random transforms that follow each other get the numbers that they would draw by themselves from one draw.
+
     Args:
         transforms (`Sequence[Transform]`):
             Applied from first to last. An empty sequence returns the points unchanged.
@@ -312,8 +392,9 @@ class Compose:
 
     def __call__(self, points: Tensor, *, epoch: int, index: Tensor) -> Tensor:
         """Return the points of shape `(batch_size, num_points, 3)` after all transforms."""
-        for transform in self.transforms:
-            points = transform(points, epoch=epoch, index=index)
+        for is_random, group in itertools.groupby(self.transforms, lambda one: isinstance(one, RandomTransform)):
+            apply = _apply_at_once if is_random else _apply_in_turn
+            points = apply(list(group), points, epoch, index)
         return points
 
     def __repr__(self) -> str:

@@ -221,9 +221,9 @@ def render_colors(depth_maps: Tensor) -> Tensor:
 
 def _to_camera(points: Tensor, view: Tensor) -> Tensor:
     """Camera coordinates, without a matrix product: under autocast it would move points by up to 0.8 pixels."""
-    in_camera = view[:, None, :, 3]
-    for axis in range(3):
-        in_camera = torch.addcmul(in_camera, points[:, :, None, axis], view[:, None, :, axis])
+    *axes, in_camera = view[:, None].unbind(dim=-1)
+    for coordinate, axis in zip(points.unbind(dim=-1), axes, strict=True):
+        in_camera = torch.addcmul(in_camera, coordinate[..., None], axis)
     return in_camera
 
 
@@ -294,8 +294,8 @@ class _SoftSplat(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         pixels, visibility, closeness, is_visible = ctx.saved_tensors
         offsets, root, targets = _taps_around(pixels, is_visible, ctx.image_size, ctx.radius)
-        first_pixels = torch.arange(len(pixels), device=pixels.device) * gradient[0, ..., 0].numel()
-        rows = (targets + first_pixels[:, None]).reshape(-1)
+        maps = torch.arange(len(pixels), device=pixels.device)
+        rows = torch.add(targets, maps[:, None], alpha=gradient[0, ..., 0].numel()).reshape(-1)
         of_kernel, of_weight, of_total = (
             gradient[..., channel].reshape(-1).index_select(0, rows).reshape(root.shape) for channel in range(3)
         )

@@ -124,7 +124,7 @@ def reconstruction_loss_2d(predicted: Tensor, target: Tensor) -> Tensor:
         `torch.Tensor` of shape `()`: Loss, in squared units of closeness.
     """
     dtype = torch.promote_types(predicted.dtype, torch.float32)
-    return (predicted.to(dtype) - target.to(dtype)).square().mean()
+    return torch.nn.functional.mse_loss(predicted.to(dtype), target.to(dtype))
 
 
 def cross_reconstruction_loss(predicted_maps: Tensor, target_maps: Tensor) -> Tensor:
@@ -139,4 +139,4 @@ def cross_reconstruction_loss(predicted_maps: Tensor, target_maps: Tensor) -> Te
     Returns:
         `torch.Tensor` of shape `()`: Loss averaged over views (Table 8), in squared units of closeness.
     """
-    return (predicted_maps - target_maps).square().mean()
+    return torch.nn.functional.mse_loss(predicted_maps, target_maps)

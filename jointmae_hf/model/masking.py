@@ -126,24 +126,22 @@ def take_visible(tokens: Tensor, mask: TokenMask | None) -> Tensor:
     return tokens if mask is None else _TakeVisible.apply(tokens, mask.is_hidden, mask.ids_visible)
 
 
-def restore_tokens(visible: Tensor, hidden: Tensor, mask: TokenMask) -> Tensor:
-    """Put visible and hidden rows back into token order, the inverse of [`split_tokens`].
+def replace_tokens(tokens: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
+    """Replace some tokens, such as what was hidden by what was predicted; the others stay in their places.
 
     Args:
-        visible (`torch.Tensor` of shape `(batch_size, num_visible, ...)`):
-            Rows of the visible tokens.
-        hidden (`torch.Tensor` of shape `(batch_size, num_hidden, ...)`):
-            Rows of the hidden tokens.
-        mask (`TokenMask`):
-            Hidden tokens.
+        tokens (`torch.Tensor` of shape `(batch_size, num_tokens, ...)`):
+            Rows of all tokens.
+        indices (`torch.LongTensor` of shape `(batch_size, num_indices)`):
+            Which tokens to replace, each once.
+        rows (`torch.Tensor` of shape `(batch_size, num_indices, ...)`):
+            Their new rows.
 
     Returns:
-        `torch.Tensor` of shape `(batch_size, num_tokens, ...)`: Rows in token order.
+        `torch.Tensor` of shape `(batch_size, num_tokens, ...)`: Rows of all tokens.
     """
-    rows = torch.cat([visible, hidden], dim=1)
-    ids_restore = mask.order.argsort(dim=1)
-    index = ids_restore.reshape(*ids_restore.shape, *[1] * (rows.ndim - 2)).expand(-1, -1, *rows.shape[2:])
-    return rows.gather(1, index)
+    index = indices.reshape(*indices.shape, *[1] * (rows.ndim - 2)).expand_as(rows)
+    return tokens.scatter(1, index, rows)
 
 
 def align_noise(noise_2d: Tensor, visible_patches: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ from .masking import (
     local_alignment_mask,
     num_hidden_tokens,
     random_mask,
-    restore_tokens,
+    replace_tokens,
     split_tokens,
     take_visible,
 )
@@ -176,8 +176,8 @@ COMPUTE_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def sincos_position_embedding(grid_size: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Fixed 2D sin-cos positions `(1, grid_size ** 2, width)`. Not a buffer: buffers do not survive the meta device."""
-    frequencies = torch.arange(width // 4, device=device, dtype=torch.float32) / (width / 4)
-    angles = torch.arange(grid_size, device=device, dtype=torch.float32)[:, None] * (1e4**-frequencies)
+    exponents = torch.arange(width // 4, device=device, dtype=torch.float32) / (-width / 4)
+    angles = torch.arange(grid_size, device=device, dtype=torch.float32)[:, None] * 1e4**exponents
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid_size, width / 2)
     columns = waves[None, :].expand(grid_size, -1, -1)
     rows = waves[:, None].expand(-1, grid_size, -1)
@@ -195,10 +195,11 @@ def draw_drop_path(layers: nn.ModuleList, rate: float, hidden_states: Tensor) ->
         return [{} for _ in layers]
     shape = (2, hidden_states.shape[0], 1, 1)
     scales = [hidden_states.new_ones(shape)]  # the first block skips nothing, and draws nothing
-    noise = torch.rand(len(layers) - 1, *shape, device=hidden_states.device)
-    for number, drawn in enumerate(noise.unbind(), start=1):
-        keep_rate = 1 - rate * number / len(noise)
-        scales.append(((drawn < keep_rate) / keep_rate).to(hidden_states.dtype))
+    if (num_drawn := len(layers) - 1) > 0:
+        noise = torch.rand(num_drawn, *shape, device=hidden_states.device)
+        keep_rates = torch.linspace(1 - rate / num_drawn, 1 - rate, num_drawn, device=noise.device)
+        keep_rates = keep_rates.reshape(-1, 1, 1, 1, 1)
+        scales += ((noise < keep_rates) / keep_rates).to(hidden_states.dtype).unbind()
     return [{"residual_scales": scale} for scale in scales]
 
 
@@ -269,11 +270,15 @@ class JointMAEPointEmbeddings(nn.Module):
             self.coarse_grouping = JointMAEMiniPointNet(sizes[1], sizes[1], sizes[1], width, width)
 
     def forward(
-        self, points: Tensor, fine_indices: Tensor, fine_centers: Tensor, mask: TokenMask | None = None
+        self,
+        points: Tensor,
+        fine_indices: Tensor,
+        fine_centers: Tensor,
+        centers: Tensor,
+        mask: TokenMask | None = None,
     ) -> Tensor:
-        """Embed all tokens; with a `mask` only the visible ones, from points that belong to them."""
+        """Embed the tokens of `centers`; with a `mask`, the visible ones, from points that belong to them."""
         all_centers = fine_centers[:, : self.config.num_groups[-1]]
-        centers = take_visible(all_centers, mask)
         is_valid = None if mask is None else nearest_center_is_visible(points, all_centers, mask.is_hidden)
         group_size = self.config.group_size
         # CODEPATH: Table 7, "3D" without the hierarchical module.
@@ -287,11 +292,11 @@ class JointMAEPointEmbeddings(nn.Module):
         neighbors = k_nearest_neighbors(centers, fine_centers, group_size[1], is_valid_center)
         if mask is not None:
             fine_centers = gather_points(fine_centers, neighbors).flatten(1, 2)
-            slots = torch.arange(fine_centers.shape[1], device=points.device)
-            neighbors = slots.reshape(1, -1, group_size[1]).expand(points.shape[0], -1, -1)
         groups = group_points(points, fine_centers, group_size[0], is_valid)
         fine_features = self.fine_grouping(self.projection(groups.to(compute_dtype(self))))
-        return self.coarse_grouping(gather_points(fine_features, neighbors))
+        if mask is None:
+            return self.coarse_grouping(gather_points(fine_features, neighbors))
+        return self.coarse_grouping(fine_features.unflatten(1, neighbors.shape[1:]))
 
 
 class JointMAEConvBlock(nn.Module):
@@ -538,7 +543,8 @@ class JointMAEDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Decode the hidden tokens of both modalities, or all 3D tokens when the loss is on the whole cloud."""
         num_tokens_3d, num_visible_3d = mask_3d.is_hidden.shape[1], mask_3d.ids_visible.shape[1]
-        encoded_3d, encoded_2d = encoded[:, :num_visible_3d].contiguous(), encoded[:, num_visible_3d:].contiguous()
+        num_visible_2d = encoded.shape[1] - num_visible_3d
+        encoded_3d, encoded_2d = (part.contiguous() for part in encoded.split([num_visible_3d, num_visible_2d], dim=1))
         tokens = [_append_mask_tokens(encoded_3d, self.mask_token_3d, mask_3d)]
         positions = [self.position_embeddings_3d(gather_points(centers, mask_3d.order)).to(self.mask_token_3d.dtype)]
         # CODEPATH: the 3D-only baseline has no 2D decoder.
@@ -553,15 +559,15 @@ class JointMAEDecoder(nn.Module):
         # Cross-attention treats each query independently, so queries of visible tokens can be left out.
         # CODEPATH: Eq. 5 as published reconstructs the points of all 3D tokens.
         first_3d = 0 if self.config.loss_3d_target == "cloud" else num_visible_3d
-        decoded_3d = hidden_states[:, first_3d:num_tokens_3d]
-        decoded_3d = self._run_layers(self.layers_3d, decoded_3d, positions[0][:, first_3d:], None, encoded_3d)
-        decoded_3d = self.layernorm_3d(decoded_3d)
+        num_hidden_2d = hidden_states.shape[1] - num_tokens_3d - num_visible_2d
+        sizes = [first_3d, num_tokens_3d - first_3d, num_visible_2d, num_hidden_2d]
+        _, decoded_3d, _, decoded_2d = hidden_states.split(sizes, dim=1)
+        _, positions_3d, _, positions_2d = position_embeddings.split(sizes, dim=1)
+        decoded_3d = self.layernorm_3d(self._run_layers(self.layers_3d, decoded_3d, positions_3d, None, encoded_3d))
         # CODEPATH: the 3D-only baseline has no 2D decoder.
         if mask_2d is None:
             return decoded_3d, None
-        num_visible_2d = encoded_2d.shape[1]
-        decoded_2d = hidden_states[:, num_tokens_3d + num_visible_2d :]
-        decoded_2d = self._run_layers(self.layers_2d, decoded_2d, positions[1][:, num_visible_2d:], None, encoded_2d)
+        decoded_2d = self._run_layers(self.layers_2d, decoded_2d, positions_2d, None, encoded_2d)
         return decoded_3d, self.layernorm_2d(decoded_2d)
 
     def _run_layers(
@@ -637,6 +643,7 @@ class JointMAEEmbeddedTokens(NamedTuple):
     positions: Tensor | None = None  # (batch_size, num_visible, hidden_size)
     mask: TokenMask | None = None  # None when no token is hidden
     points: Tensor | None = None  # 3D only, (batch_size, num_points, 3)
+    frame: tuple[Tensor, Tensor] | None = None  # 3D only, center and radius of the points where they are known
     centers: Tensor | None = None  # 3D only, of all tokens, (batch_size, num_groups, 3)
     visible_centers: Tensor | None = None  # 3D only, (batch_size, num_visible, 3)
     patches: Tensor | None = None  # 2D only, patch indices (batch_size, num_visible)
@@ -702,6 +709,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         view: Tensor | None = None,
         noise_3d: Tensor | None = None,
         noise_2d: Tensor | None = None,
+        frame: tuple[Tensor, Tensor] | None = None,
         check_inputs: bool = True,
         **kwargs: Unpack[TransformersKwargs],
     ) -> JointMAEModelOutput:
@@ -716,6 +724,8 @@ class JointMAEModel(JointMAEPreTrainedModel):
             Random numbers; the 3D tokens with the largest ones are hidden. By default no token is hidden.
         noise_2d (`torch.FloatTensor` of shape `(batch_size, num_patches)`, *optional*):
             The same for 2D tokens.
+        frame (`tuple[torch.Tensor, torch.Tensor]`, *optional*):
+            Center and radius of `points`, see [`bounding_sphere`]; computed by default.
         check_inputs (`bool`, *optional*, defaults to `True`):
             Whether to check the inputs. [`JointMAEForPreTraining`] has checked them already and passes `False`.
 
@@ -734,7 +744,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
         if check_inputs:
             check_encoder_inputs(self.config, self.has_2d_branch, points, pixel_values, view, noise_3d, noise_2d)
         # Embed both modalities and hide tokens of each (Sec. 3.1).
-        embedded_3d = self._embed_3d(points, noise_3d)
+        embedded_3d = self._embed_3d(points, noise_3d, frame)
         embedded_2d = self._embed_2d(pixel_values, noise_2d, embedded_3d, view)
         # Encode the visible tokens jointly, with local-aligned attention (Sec. 3.2, 3.3).
         hidden_states, position_embeddings = self._join_modalities(embedded_3d, embedded_2d)
@@ -752,7 +762,9 @@ class JointMAEModel(JointMAEPreTrainedModel):
             feature_maps=feature_maps,
         )
 
-    def _embed_3d(self, points: Tensor | None, noise_3d: Tensor | None) -> JointMAEEmbeddedTokens:
+    def _embed_3d(
+        self, points: Tensor | None, noise_3d: Tensor | None, frame: tuple[Tensor, Tensor] | None
+    ) -> JointMAEEmbeddedTokens:
         """Embed the visible 3D tokens (Sec. 3.1)."""
         if points is None:
             return JointMAEEmbeddedTokens()
@@ -762,16 +774,16 @@ class JointMAEModel(JointMAEPreTrainedModel):
         centers = fine_centers[:, : self.config.num_groups[-1]]
         mask = _draw_mask(noise_3d, self.config.mask_ratio)
         # Paper: embeds all tokens, then hides some, so that visible ones show parts of what has to be reconstructed.
+        visible_centers = take_visible(centers, mask)
         # CODEPATH: recipe `best` keeps hidden points out of visible tokens; recipe `paper` is as published.
         if self.config.neighborhood == "visible":
-            tokens = self.embeddings_3d(points, indices, fine_centers, mask)
+            tokens = self.embeddings_3d(points, indices, fine_centers, visible_centers, mask)
         else:
-            tokens = take_visible(self.embeddings_3d(points, indices, fine_centers), mask)
-        visible_centers = take_visible(centers, mask)
+            tokens = take_visible(self.embeddings_3d(points, indices, fine_centers, centers), mask)
         dtype = self.modality_token_3d.dtype  # the embeddings may be in float32, see `_keep_in_fp32_modules`
         positions = self.position_embeddings_3d(visible_centers).to(dtype)
         tokens = tokens.to(dtype) + self.modality_token_3d
-        return JointMAEEmbeddedTokens(tokens, positions, mask, points, centers, visible_centers)
+        return JointMAEEmbeddedTokens(tokens, positions, mask, points, frame, centers, visible_centers)
 
     def _embed_2d(
         self,
@@ -818,7 +830,7 @@ class JointMAEModel(JointMAEPreTrainedModel):
     def _patches_of_tokens(self, embedded_3d: JointMAEEmbeddedTokens, view: Tensor) -> Tensor:
         """Patches `(batch_size, num_visible, num_points_of_token)` that visible 3D tokens project into (Sec. 3.3)."""
         points, centers = embedded_3d.points, embedded_3d.visible_centers
-        center, radius = bounding_sphere(points)
+        center, radius = bounding_sphere(points) if embedded_3d.frame is None else embedded_3d.frame
         # CODEPATH: option of ours, a token is correlated through any of its points.
         if self.config.correlation == "group":
             groups = group_points(points, centers, self.config.target_group_size) + centers[:, :, None]
@@ -952,7 +964,7 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         frame, views = bounding_sphere(points), self._views(points, view)
         depth_map, patches, depth_maps = self._project_input(points, views, frame)  # Eq. 1
         # Embed both modalities, mask both, encode the visible tokens (Eq. 2, Sec. 3.2).
-        encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, check_inputs=False, **kwargs)
+        encoded = self.jointmae(points, depth_map, view, noise_3d, noise_2d, frame, check_inputs=False, **kwargs)
         # Decode jointly (Eq. 3, 4), then reconstruct by linear heads (Sec. 3.4).
         masks = self._token_masks(encoded)
         decoded_3d, decoded_2d = self.decoder(encoded.last_hidden_state, encoded.centers, *masks)
@@ -1111,18 +1123,13 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
         mask = targets.mask_3d
         # Paper: projects RecHead(D'), which is silent on visible tokens; they keep the points that were given.
         # CODEPATH: Eq. 5 as published predicts the points of visible tokens too.
-        if self.config.loss_3d_target == "cloud":
-            num_visible = mask.ids_visible.shape[1]
-            visible_groups, predicted_groups = predicted_groups[:, :num_visible], predicted_groups[:, num_visible:]
-        else:
-            visible_groups = _gather_groups(targets.groups, mask.ids_visible)
-        groups = restore_tokens(visible_groups, predicted_groups, mask)
+        predicted_tokens = mask.order if self.config.loss_3d_target == "cloud" else mask.ids_hidden
+        groups = replace_tokens(targets.groups, predicted_tokens, predicted_groups)
         return (groups + encoded.centers[:, :, None]).flatten(1, 2)
 
     def _assemble_pixels(self, predicted_patches: Tensor, targets: ReconstructionTargets) -> Tensor:
         """Reconstructed depth map: given pixels of visible patches, predicted pixels of hidden ones."""
-        mask = targets.mask_2d
-        patches = restore_tokens(gather_points(targets.patches, mask.ids_visible), predicted_patches, mask)
+        patches = replace_tokens(targets.patches, targets.mask_2d.ids_hidden, predicted_patches)
         return unpatchify(patches, self.config.token_patch_size, self.config.image_size)
 
     def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
@@ -1132,7 +1139,11 @@ class JointMAEForPreTraining(JointMAEPreTrainedModel):
             "loss_2d": self.config.loss_2d_weight,
             "loss_3d_2d": self.config.loss_3d_2d_weight,
         }
-        return sum(weights[name] * loss for name, loss in losses.items())
+        first, *others = losses
+        total = weights[first] * losses[first]
+        for name in others:
+            total = torch.add(total, losses[name], alpha=weights[name])
+        return total
 
 
 def _gather_groups(groups: Tensor, indices: Tensor) -> Tensor:

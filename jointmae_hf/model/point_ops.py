@@ -153,9 +153,9 @@ def gather_points(values: Tensor, indices: Tensor) -> Tensor:
         `torch.Tensor` of shape `(batch_size, ..., num_features)`: `values[b, indices[b]]` for each sample `b`.
     """
     batch_size, num_points, num_features = values.shape
-    # A step of `num_points` would save the product, but its length would guard the batch size of exported graphs.
-    first_rows = torch.arange(batch_size, device=indices.device) * num_points
-    rows = indices.reshape(batch_size, -1) + first_rows[:, None]
+    # A range with a step of `num_points` would do too, but its length would guard the batch size of exported graphs.
+    clouds = torch.arange(batch_size, device=indices.device)
+    rows = torch.add(indices.reshape(batch_size, -1), clouds[:, None], alpha=num_points)
     gathered = values.reshape(-1, num_features).index_select(0, rows.reshape(-1))
     return gathered.reshape(*indices.shape, num_features)
 
@@ -303,6 +303,6 @@ def bounding_sphere(points: Tensor) -> tuple[Tensor, Tensor]:
     squared_radius = (points - center).square().sum(dim=-1, keepdim=True).amax(dim=1, keepdim=True)
     # If all points coincide, what remains after subtracting their mean is rounding error.
     rounding = 16 * torch.finfo(points.dtype).eps * points.abs().amax(dim=(1, 2), keepdim=True)
-    has_extent = squared_radius.detach().sqrt() > rounding
+    has_no_extent = squared_radius.detach().sqrt() <= rounding
     # The root comes last: at zero its slope is infinite.
-    return center, torch.where(has_extent, squared_radius, torch.ones_like(squared_radius)).sqrt()
+    return center, squared_radius.masked_fill(has_no_extent, 1).sqrt()

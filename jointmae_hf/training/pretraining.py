@@ -15,11 +15,14 @@ from transformers.trainer_utils import EvalLoopOutput
 from jointmae_hf.data import (
     PointCloudCollator,
     PointCloudTensors,
+    PrimitiveShapeDataset,
     RandomStream,
     Transform,
+    UniformDraw,
     as_clouds,
     counter_uniforms,
 )
+from jointmae_hf.data.dataset import PointCloudSamples
 from jointmae_hf.data.source_frame import source_frame
 from jointmae_hf.evaluation import sample_clouds
 from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor, JointMAEForPreTraining
@@ -59,16 +62,16 @@ def pretraining_noise(config: JointMAEConfig, seed: int, epoch: int, index: Tens
     Returns:
         `dict[str, torch.Tensor]`: `noise_3d` and, with a 2D branch, `noise_2d` and `view`.
     """
-    shapes = {RandomStream.MASK_3D: (config.num_groups[-1],)}
-    if config.use_2d_branch:
-        shapes |= {RandomStream.MASK_2D: (config.num_patches,), RandomStream.VIEW: (2,)}
-    noise = dict(zip(shapes, counter_uniforms(seed, epoch, index, shapes), strict=True))
-    arguments = {"noise_3d": noise[RandomStream.MASK_3D]}
-    if config.use_2d_branch:
-        arguments["noise_2d"] = noise[RandomStream.MASK_2D]
-        view = noise[RandomStream.VIEW]
-        arguments["view"] = sample_views(view, config.camera_distance, config.max_view_elevation)
-    return arguments
+    draws = [UniformDraw(seed, RandomStream.MASK_3D, (config.num_groups[-1],))]
+    if not config.use_2d_branch:
+        return {"noise_3d": counter_uniforms(epoch, index, draws)[0]}
+    draws += [
+        UniformDraw(seed, RandomStream.MASK_2D, (config.num_patches,)),
+        UniformDraw(seed, RandomStream.VIEW, (2,)),
+    ]
+    noise_3d, noise_2d, view = counter_uniforms(epoch, index, draws)
+    view = sample_views(view, config.camera_distance, config.max_view_elevation)
+    return {"noise_3d": noise_3d, "noise_2d": noise_2d, "view": view}
 
 
 class JointMAETrainer(PointCloudTrainer):
@@ -169,7 +172,7 @@ class JointMAETrainer(PointCloudTrainer):
     def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, JointMAEForPreTrainingOutput]:
         """Return the augmented points of a batch and the output of the model."""
         points, epoch, index = self._transformed(model, inputs)
-        noise = pretraining_noise(self.unwrapped_model.config, self.args.seed, epoch, index)
+        noise = pretraining_noise(self.model.config, self.args.seed, epoch, index)
         return points, model(points=points, **noise)
 
     def _is_logging_step(self) -> bool:
@@ -244,6 +247,40 @@ def prepare_training_data(split: Any, training: TrainingArguments) -> Any:
     return clouds
 
 
+def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.device) -> PointCloudTensors:
+    """Return all clouds of a dataset in the memory of a device, as the collator gives them in any batch.
+
+    Args:
+        clouds (`torch.utils.data.Dataset`):
+            Map-style dataset whose samples are the same in every epoch, not empty.
+        collator ([`PointCloudCollator`]):
+            Brings clouds to one size; what it chooses depends on the sample alone.
+        device (`torch.device`):
+            The device.
+
+    Returns:
+        [`PointCloudTensors`]: The clouds. Their batches are those of the dataset.
+
+    Raises:
+        ValueError: If the dataset has an order of its own, or needs more than half of the free memory of a GPU.
+    """
+    is_endless = isinstance(clouds, torch.utils.data.IterableDataset | PrimitiveShapeDataset)
+    if is_endless or hasattr(clouds, "set_epoch"):
+        raise ValueError(
+            f"`data_on_device` must be False for streams, mixtures and generated clouds, got {type(clouds).__name__}."
+        )
+    needed = len(clouds) * sum(values.nbytes for values in collator(PointCloudSamples(clouds, [0])).values())
+    if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:
+        raise ValueError(
+            f"`data_on_device` must be False for clouds that need more than half of the free memory of {device}, got "
+            f"{needed / 1e9:.1f} GB. Drop the flag."
+        )
+    chunks = torch.arange(len(clouds)).split(1024)
+    pieces = [collator(PointCloudSamples(clouds, chunk.tolist())) for chunk in chunks]
+    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0] if name != "index"}
+    return PointCloudTensors(**columns).to(device)
+
+
 def build_trainer(
     config: JointMAEConfig,
     recipe: PreTrainingRecipe,
@@ -251,6 +288,7 @@ def build_trainer(
     splits: DatasetDict | Mapping[str, PointCloudTensors],
     log_gradient_norms: bool = False,
     sync_batch_norm: bool = False,
+    data_on_device: bool = False,
 ) -> JointMAETrainer:
     """Build a trainer of a model with random weights; seed the generators before.
 
@@ -267,18 +305,24 @@ def build_trainer(
             As in [`JointMAETrainer`].
         sync_batch_norm (`bool`, *optional*, defaults to `False`):
             Whether to compute the statistics of batch norm over all processes; needs GPUs.
+        data_on_device (`bool`, *optional*, defaults to `False`):
+            Whether to keep both splits in the memory of the device, see [`move_to_device`].
 
     Returns:
         [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
     """
-    train = prepare_training_data(splits["train"], training)
+    train, validation = prepare_training_data(splits["train"], training), as_clouds(splits["validation"])
     model, frame = JointMAEForPreTraining(config), source_frame(train)
+    collator = PointCloudCollator(config.num_points, training.seed)
+    if data_on_device:
+        train, validation = (move_to_device(clouds, collator, training.device) for clouds in (train, validation))
+        training.dataloader_pin_memory = False  # clouds on a GPU cannot be pinned
     trainer = JointMAETrainer(
         model=synchronize_batch_norm(model, training) if sync_batch_norm else model,
         args=training,
         train_dataset=train,
-        eval_dataset=as_clouds(splits["validation"]),
-        data_collator=PointCloudCollator(config.num_points, training.seed),
+        eval_dataset=validation,
+        data_collator=collator,
         processing_class=JointMAEFeatureExtractor(config.num_points, up_axis=frame.up_axis, do_mirror=frame.do_mirror),
         transform=recipe.build_transform(config.num_points, training.seed),
         log_gradient_norms=log_gradient_norms,

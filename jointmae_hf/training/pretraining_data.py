@@ -32,6 +32,11 @@ STREAM_OPTIONS = frozenset({"batch_size", "buffer_size", "num_lanes", "revision"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _OWN_ORDER = Refusal(("sequential",), "Mixtures and streamed Parquet files are shuffled already. Drop the flag.")
+_IN_MEMORY = "With `data_on_device`, the main process takes batches from the memory of the GPU. Drop the flag."
+_WITHOUT_LOADER = {
+    "dataloader_num_workers": Refusal((0,), _IN_MEMORY),
+    "dataloader_pin_memory": Refusal((False,), _IN_MEMORY),
+}
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class PreTrainingDataArguments:
             Options of the dataset as a JSON object; of several datasets, a JSON list with an object for each.
         dataset_weights (`list[float]`, *optional*):
             Share of each of several datasets, see [`MixtureDataset`].
+        data_on_device (`bool`, *optional*, defaults to `False`):
+            Whether to keep all clouds of one dataset in the memory of the GPU.
     """
 
     dataset: list[str] | None = field(
@@ -118,6 +125,10 @@ class PreTrainingDataArguments:
     dataset_weights: list[float] | None = field(
         default=None, metadata={"help": "Share of each of several datasets: 0.7 0.3."}
     )
+    data_on_device: bool = field(
+        default=False,
+        metadata={"help": "Keep all clouds in the memory of the GPU, from which batches are taken without a copy."},
+    )
 
     def __post_init__(self) -> None:
         names: Sequence[Any] = self.dataset or [None]
@@ -137,6 +148,11 @@ class PreTrainingDataArguments:
             DatasetArguments(name, by_place.get(place), json.dumps(options[place])) for place, name in enumerate(names)
         ]
         self._check_twice()
+        if self.data_on_device and self.has_own_order:
+            raise ValueError(
+                f"`data_on_device` must be False for mixtures and streamed Parquet files, got True and "
+                f"{self.dataset_name}. Drop the flag."
+            )
         for source in self.sources:
             unknown = sorted(set(source.options) - STREAM_OPTIONS) if _is_streamed(source) else []
             if unknown:
@@ -157,6 +173,8 @@ class PreTrainingDataArguments:
 
     def excluded_flags(self) -> dict[str, Refusal]:
         """Return the flags of `TrainingArguments` that have no effect with these data."""
+        if self.data_on_device:
+            return _WITHOUT_LOADER
         return {"train_sampling_strategy": _OWN_ORDER} if self.has_own_order else {}
 
     def load(self, training: TrainingArguments, validation_share: float = 0.05, **defaults: Any) -> PreTrainingData:

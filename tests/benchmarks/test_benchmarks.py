@@ -10,6 +10,7 @@ from benchmarks import (
     bm_classification_latency,
     bm_compilation,
     bm_farthest_point_sampling,
+    bm_launches,
     bm_neighbors,
     bm_primitive_shapes,
     bm_projection,
@@ -20,6 +21,7 @@ from benchmarks import (
     bm_training_step,
     numerics,
 )
+from benchmarks.bm_launches import PlainTrainer
 from benchmarks.clouds import make_clouds
 from benchmarks.matrix_products import MatrixProducts
 from benchmarks.operator_shares import kind_of, operator_shares
@@ -86,6 +88,19 @@ def test_readers_are_measured(tmp_path):
     flags = ["--num_triangles=64", "--num_text_points=16", "--num_points=8", "--num_rounds=1"]
     names = run(bm_readers, "readers", flags, tmp_path)
     assert {"mixed.ply, meshio", "mesh.obj, trimesh", "points.xyz, pandas, one space"} <= set(names)
+
+
+def test_step_of_the_small_model_stays_below_the_goal_of_operators():
+    counts = bm_launches.count_operators(batch_size=1)
+    assert 1000 < sum(counts.values()) <= 1277
+    assert (counts["_fused_adamw_"], counts["_foreach_norm"]) == (2, 1)
+
+
+def test_trainers_are_measured_next_to_bare_steps():
+    names = [
+        one.name for one in bm_launches.measure_trainer(PlainTrainer, bm_launches.Sizes(num_rounds=1, num_steps=2))
+    ]
+    assert names == ["bare step, model alone", bm_launches.WITH_INPUTS, "PlainTrainer", "PlainTrainer, beyond that"]
 
 
 def test_parts_of_a_step_are_measured(tmp_path):

@@ -3,7 +3,14 @@ import pytest
 import torch
 from scipy import stats
 
-from jointmae_hf.data import RandomStream, counter_normal, counter_permutation, counter_uniform
+from jointmae_hf.data import (
+    RandomStream,
+    UniformDraw,
+    counter_normal,
+    counter_permutation,
+    counter_uniform,
+    counter_uniforms,
+)
 
 
 INDEX = torch.arange(64)
@@ -74,6 +81,12 @@ def test_uniform_does_not_depend_on_the_rest_of_the_batch():
 
 def test_uniform_of_a_shape_starts_like_a_larger_one():
     assert torch.equal(uniform(shape=(2, 4)).flatten(1), uniform(shape=(100,))[:, :8])
+
+
+def test_uniforms_of_several_draws_are_those_of_each():
+    draws = [UniformDraw(3, RandomStream.VIEW, (2,)), UniformDraw(4, RandomStream.VIEW, ()), UniformDraw(3, 0, (5, 7))]
+    for draw, numbers in zip(draws, counter_uniforms(2, INDEX, draws), strict=True):
+        assert torch.equal(numbers, counter_uniform(draw.seed, 2, INDEX, draw.stream, draw.shape))
 
 
 def test_uniform_takes_an_empty_shape_and_an_empty_batch():

@@ -5,10 +5,12 @@ from jointmae_hf.data import (
     Compose,
     FarthestPointSubsample,
     Jitter,
+    Normalize,
     RandomRotate,
     RandomRotateY,
     RandomSubsample,
     ScaleAndTranslate,
+    counter_uniforms,
 )
 from jointmae_hf.model.farthest_point_sampling import farthest_point_sample
 
@@ -153,6 +155,27 @@ def test_compose_applies_transforms_in_order(points):
     compose = Compose([RandomSubsample(16), Jitter()])
     expected = Jitter()(RandomSubsample(16)(points, epoch=0, index=INDEX), epoch=0, index=INDEX)
     assert torch.equal(compose(points, epoch=0, index=INDEX), expected)
+
+
+def test_compose_gives_random_transforms_the_numbers_of_their_own_seeds(points):
+    transforms = [RandomSubsample(16), RandomRotateY(seed=1), ScaleAndTranslate(), RandomRotateY(seed=2)]
+    expected = points
+    for transform in transforms:
+        expected = transform(expected, epoch=3, index=INDEX)
+    assert torch.equal(Compose(transforms)(points, epoch=3, index=INDEX), expected)
+
+
+def test_compose_draws_once_for_random_transforms_that_follow_each_other(points, monkeypatch):
+    sizes = []
+
+    def draw(epoch, index, draws):
+        sizes.append(len(draws))
+        return counter_uniforms(epoch, index, draws)
+
+    monkeypatch.setattr("jointmae_hf.data.transforms.counter_uniforms", draw)
+    transforms = [RandomSubsample(16), ScaleAndTranslate(), Normalize(), RandomRotateY(), RandomRotate()]
+    Compose(transforms)(points, epoch=0, index=INDEX)
+    assert sizes == [3, 2]
 
 
 def test_compose_of_nothing_returns_the_points(points):

@@ -93,6 +93,7 @@ def test_script_resumes_to_the_same_weights(finished, cloud_folder):
     output_dir, _ = finished
     flags = ["--data_dir", str(cloud_folder), "--config_overrides", json.dumps(SMALL), "--max_steps", "4"]
     flags += ["--per_device_train_batch_size", "8", "--save_strategy", "no", "--num_probe_train", "0"]
+    flags += ["--data_on_device", "True"]  # takes the same batches from memory
     resumed_dir = output_dir.parent / "resumed"
     run(resumed_dir, *flags, "--resume_from_checkpoint", str(output_dir / "checkpoint-2"))
     first = JointMAEForPreTraining.from_pretrained(output_dir).state_dict()

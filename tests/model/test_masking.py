@@ -7,7 +7,7 @@ from jointmae_hf.model.masking import (
     local_alignment_mask,
     num_hidden_tokens,
     random_mask,
-    restore_tokens,
+    replace_tokens,
     split_tokens,
     take_visible,
 )
@@ -47,11 +47,13 @@ def test_split_tokens_returns_ascending_indices():
     assert mask.is_hidden is is_hidden
 
 
-def test_restore_tokens_inverts_split_tokens():
+def test_replace_tokens_inverts_split_tokens():
     mask, values = random_mask(torch.rand(3, 10), 0.6), torch.randn(3, 10, 2, 4)
     indices = (mask.ids_visible, mask.ids_hidden)
-    parts = [torch.stack([row[ids] for row, ids in zip(values, part, strict=True)]) for part in indices]
-    assert torch.equal(restore_tokens(*parts, mask), values)
+    visible, hidden = (torch.stack([row[ids] for row, ids in zip(values, part, strict=True)]) for part in indices)
+    given = replace_tokens(torch.zeros_like(values), mask.ids_visible, visible)
+    assert torch.equal(given, values.masked_fill(mask.is_hidden[:, :, None, None], 0))
+    assert torch.equal(replace_tokens(given, mask.ids_hidden, hidden), values)
 
 
 def test_take_visible_returns_the_visible_rows():
@@ -75,10 +77,10 @@ def test_take_visible_passes_gradcheck():
     assert torch.autograd.gradcheck(lambda rows: take_visible(rows, mask), (tokens,))
 
 
-def test_restore_tokens_passes_gradcheck():
+def test_replace_tokens_passes_gradcheck():
     mask = random_mask(torch.rand(2, 6), 0.5)
-    visible, hidden = (torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(lambda *rows: restore_tokens(*rows, mask), (visible, hidden))
+    tokens, hidden = (torch.randn(2, size, 2, dtype=torch.float64, requires_grad=True) for size in (6, 3))
+    assert torch.autograd.gradcheck(lambda *rows: replace_tokens(rows[0], mask.ids_hidden, rows[1]), (tokens, hidden))
 
 
 def test_correlated_pairs_matches_the_patch_of_each_center():

@@ -54,6 +54,14 @@ def test_token_depends_on_correlated_tokens_of_the_other_modality_alone(
     assert torch.equal(dependencies(model, joint_inputs), expected)
 
 
+def test_encoder_projects_centers_in_the_frame_that_it_is_given(build_tiny_config, joint_inputs):
+    model = JointMAEModel(build_tiny_config(num_hidden_layers=1)).eval()
+    center, radius = bounding_sphere(joint_inputs["points"])
+    expected = dependencies(model, joint_inputs)
+    assert torch.equal(dependencies(model, joint_inputs | {"frame": (center, radius)}), expected)
+    assert not torch.equal(dependencies(model, joint_inputs | {"frame": (center + 0.5, radius)}), expected)
+
+
 def test_encoder_ignores_distant_patches_when_attention_is_local(build_tiny_config, joint_inputs):
     config = build_tiny_config(num_hidden_layers=1, embedding_2d="flat")
     model = JointMAEModel(config).eval()

@@ -5,11 +5,17 @@ import math
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import TrainingArguments, set_seed
 
-from jointmae_hf.data import MixtureDataset, PointCloudTensors, load_point_clouds
-from jointmae_hf.training import pretraining_noise
-from jointmae_hf.training.pretraining import prepare_training_data
+from jointmae_hf.data import (
+    MixtureDataset,
+    PointCloudCollator,
+    PointCloudTensors,
+    PrimitiveShapeDataset,
+    load_point_clouds,
+)
+from jointmae_hf.training import RECIPES, pretraining_noise
+from jointmae_hf.training.pretraining import build_trainer, move_to_device, prepare_training_data
 
 
 def logged(trainer, name):
@@ -165,3 +171,51 @@ def test_mixture_is_read_in_its_order(tmp_path):
     assert training.train_sampling_strategy == "random"
     prepare_training_data(MixtureDataset([clouds], [1]), training)
     assert training.train_sampling_strategy == "sequential"
+
+
+def test_clouds_on_the_device_train_the_same_model(tiny_config, tmp_path):
+    split = load_point_clouds("synthetic_shapes", cache_dir=tmp_path, num_train=10, num_validation=4, num_points=80)
+    states = []
+    for data_on_device in (False, True):
+        training = TrainingArguments(
+            str(tmp_path / "run"),
+            use_cpu=True,
+            max_steps=4,
+            per_device_train_batch_size=4,
+            remove_unused_columns=False,
+            label_names=["points"],
+            report_to="none",
+        )
+        set_seed(0)
+        trainer = build_trainer(tiny_config, RECIPES["best"], training, split, data_on_device=data_on_device)
+        trainer.train()
+        states.append({**trainer.model.state_dict(), "eval_loss": torch.tensor(trainer.evaluate()["eval_loss"])})
+    assert all(torch.equal(states[1][name], value) for name, value in states[0].items())
+    assert isinstance(trainer.train_dataset, PointCloudTensors)
+
+
+def test_clouds_on_the_device_keep_their_labels_and_get_one_size():
+    clouds = PointCloudTensors(torch.rand(5, 8, 3), torch.arange(5), torch.arange(40).reshape(5, 8))
+    moved, collator = (
+        move_to_device(clouds, PointCloudCollator(6, seed=3), torch.device("cpu")),
+        PointCloudCollator(6, 3),
+    )
+    expected = collator([clouds[index] for index in range(5)])
+    assert all(torch.equal(values, expected[name]) for name, values in moved.columns().items())
+    assert set(moved.columns()) == {"points", "labels", "part_labels"}
+
+
+@pytest.mark.parametrize(
+    "clouds",
+    [MixtureDataset([PointCloudTensors(torch.rand(4, 16, 3))], [1]), PrimitiveShapeDataset(2**40, num_points=16)],
+)
+def test_mixtures_and_generated_clouds_cannot_be_kept_on_the_device(clouds):
+    with pytest.raises(ValueError, match=rf"`data_on_device` must be False for .*, got {type(clouds).__name__}"):
+        move_to_device(clouds, PointCloudCollator(16), torch.device("cpu"))
+
+
+def test_clouds_must_fit_into_half_of_the_free_memory_of_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2_000, 10_000))
+    clouds = PointCloudTensors(torch.rand(6, 16, 3))
+    with pytest.raises(ValueError, match=r"`data_on_device` must be False for .* free memory of cuda:0, got 0\.0 GB"):
+        move_to_device(clouds, PointCloudCollator(16), torch.device("cuda:0"))

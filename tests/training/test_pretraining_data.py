@@ -145,3 +145,23 @@ def test_sampling_is_refused_where_data_have_their_own_order(monkeypatch, capsys
     with pytest.raises(SystemExit):
         parse_pretraining_arguments(PreTrainingArguments, "mine", PreTrainingDataArguments)
     assert "`train_sampling_strategy` must be sequential, got random. Mixtures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "rule"),
+    [
+        ("dataloader_num_workers", "2", "must be 0, got 2"),
+        ("dataloader_pin_memory", "True", "must be False, got True"),
+    ],
+)
+def test_flags_of_a_loader_are_refused_for_clouds_on_the_device(monkeypatch, capsys, flag, value, rule):
+    monkeypatch.setattr("sys.argv", ["script.py", "--data_on_device", "True", f"--{flag}", value, "--use_cpu", "True"])
+    with pytest.raises(SystemExit):
+        parse_pretraining_arguments(PreTrainingArguments, "mine", PreTrainingDataArguments)
+    assert f"`{flag}` {rule}. With `data_on_device`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["a/b"], ["primitive_shapes", "sample_shapes", "--dataset_weights", "0.5", "0.5"]])
+def test_streams_and_mixtures_cannot_be_kept_on_the_device(names):
+    with pytest.raises(ValueError, match="`data_on_device` must be False for mixtures and streamed Parquet files"):
+        parse("--data_on_device", "True", "--dataset", *names)

@@ -25,7 +25,7 @@ from .checkpoints import (
     report_failed_write,
     verify_manifest,
 )
-from .non_finite_check import NonFiniteCheck, gradient_norm
+from .non_finite_check import NonFiniteCheck
 from .stop_signals import StopRequestedError, StopSignals
 from .watchdog import Watchdog
 
@@ -82,7 +82,6 @@ class ResilientTrainer(Trainer):
         self.watchdog = Watchdog(self.args.dataloader_num_workers, batch_size, loader_timeout, stop_on_signals)
         self.non_finite_check = NonFiniteCheck(self.accelerator)
         self.stop_signals = StopSignals()
-        self._gradient_norm: Tensor | float = 0.0
         self._resumed_from: Path | None = None
         self._started, self._earlier_seconds = time.time(), 0.0
         # In this order: a checkpoint is complete before it is pushed, and both before a signal ends the process; a signal
@@ -123,7 +122,9 @@ class ResilientTrainer(Trainer):
         self._resumed_from = self._checkpoint_to_resume(str(resume_from_checkpoint or "False"))
         self._started, self._earlier_seconds = time.time(), 0.0
         checkpoint = None if self._resumed_from is None else str(self._resumed_from)
-        with self.stop_signals if self.stop_on_signals else nullcontext(), self.watchdog.report_lost_samples():
+        self.non_finite_check = NonFiniteCheck(self.accelerator)
+        stop_signals = self.stop_signals if self.stop_on_signals else nullcontext()
+        with stop_signals, self.watchdog.report_lost_samples(), self.non_finite_check.keep_norms():
             try:
                 return super().train(checkpoint, trial, ignore_keys_for_eval)
             except _NoStepLeftError:
@@ -134,13 +135,11 @@ class ResilientTrainer(Trainer):
                 self.callback_handler.on_save(self.args, self.state, self.control)
                 raise
 
-    # No event has the loss of a batch and its samples, and none comes before gradients are clipped.
+    # No event has the loss of a batch and its samples.
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of one batch after its backward pass; see `transformers.Trainer.training_step`."""
         loss = super().training_step(model, inputs, *args, **kwargs)
         self.non_finite_check.add(loss, inputs.get("index"))
-        if self.accelerator.sync_gradients:
-            self._gradient_norm = gradient_norm(model)
         return loss
 
     # The first event of an evaluation comes after its first batch, and none follows an exception.
@@ -254,7 +253,6 @@ class _TrainerCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Guard the data loader and restore the position of the checkpoint."""
-        self.trainer.non_finite_check = NonFiniteCheck(self.trainer.accelerator)
         self.trainer.watchdog.attach(kwargs["train_dataloader"], "training")
         self.trainer._initial_global_step = 0  # `Trainer` would report mean loss and speed of this start alone
         if self.trainer._resumed_from is not None:
@@ -272,7 +270,8 @@ class _TrainerCallback(TrainerCallback):
     ) -> None:
         """Check the step, and agree with other processes on a signal to stop."""
         signals, check = self.trainer.stop_signals, self.trainer.non_finite_check
-        signals.agreed = check.check(state.global_step + 1, self.trainer._gradient_norm, signals.received)
+        norm = check.take_norm(kwargs["model"])
+        signals.agreed = check.check(state.global_step + 1, norm, signals.received)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Push the checkpoint, which is complete now."""

@@ -4,8 +4,23 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate import Accelerator
+from torch import nn
 
 from jointmae_hf.training.resilience import NonFiniteCheck, NonFiniteError
+
+
+@pytest.fixture
+def accelerator():
+    return Accelerator(cpu=True)
+
+
+@pytest.fixture
+def layer():
+    """A layer with a gradient of norm 5."""
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.grad = torch.tensor([[3.0, 4.0]])
+    return layer
 
 
 def make_check(losses=(1.0,), scaler=None, others=None):
@@ -51,3 +66,25 @@ def test_all_processes_stop_where_one_is_not_finite():
 def test_all_processes_learn_of_a_signal_to_one():
     assert make_check(others=[0, 15]).check(1, torch.tensor(1.0)) == 15
     assert make_check(others=[0, 0]).check(1, torch.tensor(1.0), stop_signal=2) == 2
+
+
+def test_norm_that_gradients_were_clipped_by_is_kept_once(accelerator, layer):
+    check = NonFiniteCheck(accelerator)
+    with check.keep_norms():
+        accelerator.clip_grad_norm_(layer.parameters(), 1.0)
+    assert check.take_norm(layer) == 5
+    torch.testing.assert_close(check.take_norm(layer), torch.tensor(1.0))  # computed: nothing is kept any more
+
+
+def test_clipping_is_that_of_accelerate_again_after_the_block(accelerator):
+    before = accelerator.clip_grad_norm_
+    with NonFiniteCheck(accelerator).keep_norms():
+        assert accelerator.clip_grad_norm_ != before
+    assert accelerator.clip_grad_norm_ == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_clipping_leaves_gradients_without_a_finite_norm(accelerator, layer, value):
+    layer.weight.grad[0, 1] = value
+    accelerator.clip_grad_norm_(layer.parameters(), 1.0)
+    assert not NonFiniteCheck(accelerator).take_norm(layer).isfinite()
