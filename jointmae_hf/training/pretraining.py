@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,10 +13,13 @@ from transformers import ProgressCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import (
+    Compose,
+    Normalize,
     PointCloudCollator,
     PointCloudTensors,
     PrimitiveShapeDataset,
     RandomStream,
+    RandomSubsample,
     Transform,
     UniformDraw,
     as_clouds,
@@ -313,7 +316,7 @@ def build_trainer(
     """
     train, validation = prepare_training_data(splits["train"], training), as_clouds(splits["validation"])
     model, frame = JointMAEForPreTraining(config), source_frame(train)
-    collator = PointCloudCollator(config.num_points, training.seed)
+    collator = PointCloudCollator(_collated_points([train, validation], config.num_points), training.seed)
     if data_on_device:
         train, validation = (move_to_device(clouds, collator, training.device) for clouds in (train, validation))
         training.dataloader_pin_memory = False  # clouds on a GPU cannot be pinned
@@ -325,6 +328,7 @@ def build_trainer(
         data_collator=collator,
         processing_class=JointMAEFeatureExtractor(config.num_points, up_axis=frame.up_axis, do_mirror=frame.do_mirror),
         transform=recipe.build_transform(config.num_points, training.seed),
+        evaluation_transform=Compose([Normalize(), RandomSubsample(config.num_points, seed=training.seed)]),
         log_gradient_norms=log_gradient_norms,
         stop_on_signals=True,
     )
@@ -332,6 +336,12 @@ def build_trainer(
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(LossProgressCallback)
     return trainer
+
+
+def _collated_points(splits: Sequence[Any], num_points: int) -> int:
+    """Return the size that the collator brings clouds to: all their points if they have one size, else those of the model."""
+    size, *others = (getattr(clouds, "num_points", None) for clouds in splits)
+    return max(size, num_points) if size is not None and others == [size] * len(others) else num_points
 
 
 def has_labels(split: Dataset | PointCloudTensors) -> bool:

@@ -134,7 +134,7 @@ class PreTrainingRecipe(Recipe):
     """
 
     def build_transform(self, num_points: int, seed: int) -> Compose:
-        """Build the transform of a training batch: unit sphere, random subset of points, augmentation.
+        """Build the transform of a training batch: unit sphere, random subset of points, new in each epoch, augmentation.
 
         Args:
             num_points (`int`):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -171,6 +172,36 @@ def test_mixture_is_read_in_its_order(tmp_path):
     assert training.train_sampling_strategy == "random"
     prepare_training_data(MixtureDataset([clouds], [1]), training)
     assert training.train_sampling_strategy == "sequential"
+
+
+def points_of_epoch(trainer, epoch):
+    """Return the points of the first training cloud that the model gets, sorted."""
+    trainer.model.train()
+    trainer.state.epoch = epoch
+    batch = trainer.data_collator([trainer.train_dataset[0]])
+    points, _, _ = trainer._transformed(trainer.model, batch)
+    return sorted(map(tuple, points[0].tolist()))
+
+
+@pytest.mark.parametrize(("sizes", "changes"), [((80, 80), True), ((80, 90), False), ((64, 64), False)])
+def test_clouds_of_one_size_give_other_points_in_each_epoch(tiny_config, tmp_path, sizes, changes):
+    recipe = replace(RECIPES["best"], augmentation=())
+    splits = {
+        name: PointCloudTensors(torch.rand(4, size, 3))
+        for name, size in zip(("train", "validation"), sizes, strict=True)
+    }
+    trainer = build_trainer(tiny_config, recipe, TrainingArguments(str(tmp_path), use_cpu=True), splits)
+    first, second = points_of_epoch(trainer, 0), points_of_epoch(trainer, 1)
+    assert len(first) == len(second) == tiny_config.num_points
+    assert (first != second) == changes
+    assert points_of_epoch(trainer, 0) == first
+
+
+def test_evaluation_takes_the_same_points_every_time(tiny_config, tmp_path):
+    splits = {name: PointCloudTensors(torch.rand(4, 80, 3)) for name in ("train", "validation")}
+    training = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", remove_unused_columns=False)
+    trainer = build_trainer(tiny_config, RECIPES["best"], training, splits)
+    assert trainer.evaluate()["eval_loss"] == trainer.evaluate()["eval_loss"]
 
 
 def test_clouds_on_the_device_train_the_same_model(tiny_config, tmp_path):
