@@ -72,7 +72,7 @@ def build_app(explorer: Explorer) -> Any:
             with gr.Column(scale=4, elem_id="results"):
                 images = build_pictures(gr)
                 gr.Markdown(
-                    "### Nearest objects\nOf 740 that come with the package: class and similarity of features."
+                    "### Nearest objects\nOf 740 that come with the package: class and score of `jointmae search`."
                 )
                 nearest = gr.Gallery(
                     show_label=False, columns=6, height="auto", allow_preview=False, buttons=[], elem_id="nearest"
