@@ -24,7 +24,7 @@ FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]  # n
 STYLE = """
 .gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
 #centers img { cursor: crosshair; }
-#nearest, #nearest .grid-wrap, #nearest .gallery-container { min-height: 0 !important; height: auto !important; }
+#nearest, #nearest .grid-wrap, #nearest .gallery-container { min-height: 0 !important; height: auto !important; overflow: visible !important; }
 .pictures label[data-testid="block-label"] { position: static; border: none; box-shadow: none; }
 footer { display: none !important; }
 @media (max-width: 700px) {
