@@ -1,6 +1,6 @@
 """Export a checkpoint to ONNX, compare it with PyTorch and time both.
 
-    python examples/export_onnx.py --model outputs/jointmae-quick --output model.onnx
+    python examples/export_onnx.py --model checkpoints/jointmae-small --output model.onnx
     python examples/export_onnx.py --model my_classifier --output model.onnx --task point-cloud-classification
 
 CPU, about 20 seconds; requires `pip install "jointmae_hf[onnx]"`. Prints the largest difference and milliseconds for one

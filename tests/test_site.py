@@ -161,6 +161,11 @@ def test_signs_of_html_in_an_equation_are_signs():
     assert "".join(math.itertext()) == "a<b"
 
 
+def test_option_of_a_command_is_one_element():
+    text = markdown_extension.OptionProcessor().run("<code>run --model M</code> a -- b <code>a-b</code>")
+    assert text == '<code>run <span class="option">--model</span> M</code> a -- b <code>a-b</code>'
+
+
 @pytest.mark.parametrize(
     "line",
     ["::: jointmae_hf.lazy_names.gone", "[gone](gone.md)", "[gone](../gone.md)", "[gone](#gone)", "[gone](gone.json)"],

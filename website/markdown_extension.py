@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring
 from latex2mathml.converter import convert
 from markdown import Extension, Markdown
 from markdown.inlinepatterns import InlineProcessor
+from markdown.postprocessors import Postprocessor
 from markdown.treeprocessors import Treeprocessor
 from zensical.extensions.context import ContextPreprocessor
 
@@ -17,6 +18,9 @@ from zensical.extensions.context import ContextPreprocessor
 ROOT = Path(__file__).parents[1]
 NAME_ON_PAGE = re.compile(r"^::: ([\w.]+)(?:\n +options:\n +members: \[([^\]]*)\])?", flags=re.MULTILINE)
 FORMULA = re.compile(r"\\[(\[](.*)\\[)\]]", flags=re.DOTALL)  # as `pymdownx.arithmatex` writes them
+
+INLINE_CODE = re.compile(r"(<code[^>]*>)([^<]*)(?=</code>)")
+OPTION = re.compile(r"(?<!\S)--\S+")
 
 
 @cache
@@ -80,14 +84,23 @@ class EquationProcessor(Treeprocessor):
                 element.text, element[:] = None, [to_mathml(element.text, "block" if is_block else "inline")]
 
 
+class OptionProcessor(Postprocessor):
+    """Keep options of commands in one piece; browsers break a line behind a hyphen."""
+
+    def run(self, text: str) -> str:
+        """Return the page with each option in an element of its own."""
+        return INLINE_CODE.sub(lambda m: m[1] + OPTION.sub(r'<span class="option">\g<0></span>', m[2]), text)
+
+
 class SiteExtension(Extension):
-    """The three processors."""
+    """The four processors."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
-        """Register them: names before links of Markdown, the others when inline elements exist."""
+        """Register them: names before links of Markdown, links and equations when inline elements exist."""
         md.inlinePatterns.register(NameProcessor(r"\[`(~?[\w.]+)`\](?![\[(])", md), "public_names", 200)
         md.treeprocessors.register(RepositoryLinkProcessor(md), "repository_links", 15)
         md.treeprocessors.register(EquationProcessor(md), "equations", 14)
+        md.postprocessors.register(OptionProcessor(md), "options", 5)  # code is written by then
 
 
 def makeExtension(**options: object) -> SiteExtension:  # noqa: N802

@@ -24,7 +24,7 @@ FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]  # n
 STYLE = """
 .gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
 #centers img { cursor: crosshair; }
-#nearest, #nearest .grid-wrap, #nearest .gallery-container { min-height: 0 !important; height: auto !important; }
+#nearest, #nearest .grid-wrap, #nearest .gallery-container { min-height: 0 !important; height: auto !important; overflow: visible !important; }
 .pictures label[data-testid="block-label"] { position: static; border: none; box-shadow: none; }
 footer { display: none !important; }
 @media (max-width: 700px) {
@@ -72,7 +72,7 @@ def build_app(explorer: Explorer) -> Any:
             with gr.Column(scale=4, elem_id="results"):
                 images = build_pictures(gr)
                 gr.Markdown(
-                    "### Nearest objects\nOf 740 that come with the package: class and similarity of features."
+                    "### Nearest objects\nOf 740 that come with the package: class and score of `jointmae search`."
                 )
                 nearest = gr.Gallery(
                     show_label=False, columns=6, height="auto", allow_preview=False, buttons=[], elem_id="nearest"

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from datasets import Dataset
 from torch import Tensor
 
 from jointmae_hf import JointMAEFeatureExtractor, JointMAEForPreTraining
 from jointmae_hf.data import load_point_clouds, read_point_cloud
-from jointmae_hf.evaluation import sample_clouds
+from jointmae_hf.evaluation import ShapeIndex, extract_features, nearest_shapes, sample_clouds
 from jointmae_hf.training.visualization_arguments import cloud_titles
 from jointmae_hf.visualization import (
     attention_figure,
@@ -67,9 +66,8 @@ class Explorer:
         examples = splits["test"].select(np.unique(splits["test"]["label"], return_index=True)[1])
         clouds, names = self._clouds_of(examples)
         self.examples = {name: clouds[names.index(name)] for name in sorted(names)}
-        features = torch.cat([self._pooled(part) for part in self.shapes.split(25)])
-        self._mean = features.mean(dim=0)
-        self._features = torch.nn.functional.normalize(features - self._mean, dim=-1)
+        features, _ = extract_features(model.jointmae, [{"points": cloud} for cloud in self.shapes])
+        self._index = ShapeIndex(features, self.classes)
 
     @classmethod
     def from_pretrained(cls, name: str) -> "Explorer":
@@ -112,25 +110,16 @@ class Explorer:
         return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
     def nearest(self, points: Tensor, count: int = 6) -> list[tuple[np.ndarray, str]]:
-        """Return pictures of the sample shapes with the most similar features, with class and similarity.
-
-        The similarity is the cosine of features, centered by the mean of all sample shapes.
-        """
-        features = self._pooled(points[None])[0] - self._mean
-        similarities = self._features @ torch.nn.functional.normalize(features, dim=-1)
-        best = similarities.topk(count)
+        """Return pictures of the sample shapes that resemble a cloud most, with class and score, see [`ShapeIndex`]."""
+        with self._lock:
+            matches = nearest_shapes(self.model.jointmae, points, self._index, count)
         return [
             (
-                render_points(self.shapes[row].numpy(), SHAPE_COLOR, 220, background=TILE_COLOR),
-                f"{self.classes[row]}, {value:.2f}",
+                render_points(self.shapes[match.row].numpy(), SHAPE_COLOR, 220, background=TILE_COLOR),
+                f"{match.name}, {match.score:.2f}",
             )
-            for row, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            for match in matches
         ]
-
-    @torch.no_grad()
-    def _pooled(self, points: Tensor) -> Tensor:
-        """Return the features of clouds."""
-        return self.model.jointmae(points).pooler_output
 
     def _clouds_of(self, split: Dataset) -> tuple[Tensor, list[str]]:
         """Return all clouds of a split and their classes."""

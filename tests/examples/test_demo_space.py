@@ -17,6 +17,7 @@ import torch
 from loopback_hub.cards import front_matter
 
 from jointmae_hf import JointMAEForPreTraining
+from jointmae_hf.evaluation import ShapeIndex, extract_features, nearest_shapes
 from jointmae_hf.visualization import pixel_positions, reconstruct
 
 
@@ -105,6 +106,12 @@ def test_nearest_shape_of_a_known_one_is_itself(explorer):
     assert picture.shape == (220, 220, 3)
     similarities = [float(text.rpartition(", ")[2]) for _, text in others]
     assert similarities == sorted(similarities, reverse=True)
+
+
+def test_nearest_shapes_are_those_of_the_search(explorer, points):
+    features, _ = extract_features(explorer.model.jointmae, [{"points": cloud} for cloud in explorer.shapes])
+    matches = nearest_shapes(explorer.model.jointmae, points, ShapeIndex(features, explorer.classes), top_k=3)
+    assert [caption for _, caption in explorer.nearest(points, 3)] == [f"{m.name}, {m.score:.2f}" for m in matches]
 
 
 def test_interactive_viewer_is_sandboxed_in_a_frame(explorer, points):

@@ -2,6 +2,7 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,8 @@ def test_page_of_a_3d_only_model_has_no_depth_maps(build_model, unit_sphere_clou
 def test_page_names_the_titles_when_one_is_missing(model, unit_sphere_cloud):
     with pytest.raises(ValueError, match="`titles` must have one entry per cloud, got 1 for 2"):
         reconstruction_page(model, unit_sphere_cloud, ["mug"])
+
+
+def test_page_of_the_documentation_has_the_markup_of_today(page):
+    documented = (Path(__file__).parents[2] / "docs" / "figures" / "reconstruction.html").read_text(encoding="utf-8")
+    assert documented.replace(parse(documented).data, "") == page.replace(parse(page).data, "")

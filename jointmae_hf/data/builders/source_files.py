@@ -36,7 +36,9 @@ BUILDER_SOURCES = (
     "data/source_frame.py",
     "model/cloud_files.py",
     "model/mesh_files.py",
+    "model/ply_files.py",
     "model/surface_sampling.py",
+    "model/text_rows.py",
 )
 """Modules and sub-packages that every builder may use, as paths in the package."""
 
