@@ -9,6 +9,10 @@ from typing import Any
 from transformers.utils import cached_file
 
 
+MAX_NAMES = 3
+"""Datasets above which a description names only one."""
+
+
 @dataclass(frozen=True)
 class CheckpointProvenance:
     """Describe how the weights of a checkpoint were pre-trained.
@@ -41,8 +45,11 @@ class CheckpointProvenance:
         """
         if self.method == "from scratch":
             return self.method
-        seen = " and ".join(f"{name} (in-domain)" if name == dataset else name for name in self.datasets)
-        return f"{self.method} on {seen or 'unknown data'}"
+        names = sorted(self.datasets, key=lambda name: name != dataset)  # the one that matters first, else as recorded
+        seen = [f"{name} (in-domain)" if name == dataset else name for name in names]
+        if len(seen) > MAX_NAMES:
+            seen = [seen[0], f"{len(seen) - 1} other datasets"]
+        return f"{self.method} on {' and '.join(seen) or 'unknown data'}"
 
 
 def read_provenance(checkpoint: str | os.PathLike[str] | None) -> CheckpointProvenance:

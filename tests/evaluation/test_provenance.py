@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from jointmae_hf.evaluation import Result, read_provenance, write_results
+from jointmae_hf.evaluation import CheckpointProvenance, Result, read_provenance, write_results
 
 
 def checkpoint(folder, **config):
@@ -22,6 +22,12 @@ def test_read_provenance_finds_the_data_next_to_the_weights(tmp_path):
     found = read_provenance(checkpoint(tmp_path, use_2d_branch=True))
     assert found.describe("modelnet40") == "Joint-MAE on modelnet40 (in-domain) and ldraw"
     assert found.checkpoint == tmp_path.name
+
+
+def test_many_datasets_are_counted_after_the_one_in_domain():
+    provenance = CheckpointProvenance("Joint-MAE", ("ldraw", "kenney", "modelnet40", "gazebo"))
+    assert provenance.describe("modelnet40") == "Joint-MAE on modelnet40 (in-domain) and 3 other datasets"
+    assert provenance.describe("scanobjectnn") == "Joint-MAE on ldraw and 3 other datasets"
 
 
 def test_read_provenance_says_when_the_data_is_unknown(tmp_path):
