@@ -41,7 +41,8 @@ class CheckpointProvenance:
                 Name of the dataset that they are evaluated on.
 
         Returns:
-            `str`: A phrase such as `"Joint-MAE on modelnet40 (in-domain)"`.
+            `str`: A phrase such as `"Joint-MAE on modelnet40 (in-domain)"`. Of more than three datasets it names one, that of
+            the evaluation if it is among them, and counts the others.
         """
         if self.method == "from scratch":
             return self.method
