@@ -12,8 +12,9 @@ from .dataset import PointCloudSamples
 class PointCloudCollator:
     """Stack clouds, after resampling them to one size if `num_points` is given.
 
-    A larger cloud is subsampled without repeats by `numpy.random.default_rng([seed, index])`; a smaller one repeats its
-    points in a cycle. Both depend only on the sample, and part labels follow their points.
+    A larger cloud is subsampled without repeats by `numpy.random.default_rng([seed, index, epoch])`, another subset in each
+    epoch as in Point-MAE; a smaller one repeats its points in a cycle. Part labels follow their points. The epoch is 0 until
+    `set_epoch`, which [`PointCloudTrainer`] calls for training batches.
 
     Args:
         num_points (`int`, *optional*):
@@ -37,6 +38,17 @@ class PointCloudCollator:
         if seed < 0:
             raise ValueError(f"`seed` must not be negative, got {seed}.")
         self.num_points, self.seed = num_points, seed
+        # Shared with workers that outlive an epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the batches that follow, also in workers that are running.
+
+        Args:
+            epoch (`int`):
+                From 0.
+        """
+        self._epoch.fill_(epoch)
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Stack samples.
@@ -81,7 +93,7 @@ class PointCloudCollator:
         if self.num_points is None or size == self.num_points:
             return slice(None)
         if size > self.num_points:
-            rng = np.random.default_rng([self.seed, int(sample["index"])])
+            rng = np.random.default_rng([self.seed, int(sample["index"]), int(self._epoch)])
             return rng.choice(size, self.num_points, replace=False)
         return np.arange(self.num_points) % size
 

@@ -1,5 +1,6 @@
 """The trainer of pre-training and fine-tuning: transforms on the device, whole evaluation sets, weight decay."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 from accelerate.utils import DynamoBackend
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
-from jointmae_hf.data import Normalize, Transform
+from jointmae_hf.data import Normalize, PointCloudCollator, Transform
 from jointmae_hf.evaluation.results import installed_versions
 
 from .compilation import compile_regions
@@ -25,6 +27,9 @@ EVALUATION_EPOCH = 2**31 - 1
 
 class PointCloudTrainer(ResilientTrainer):
     """[`ResilientTrainer`] for batches of `points` and `index`, which are transformed on the device.
+
+    Where a [`PointCloudCollator`] draws points from larger clouds, it draws others in each epoch of training, and always
+    the same in evaluation.
 
     With a feature extractor as `processing_class`, each checkpoint loads by `AutoProcessor` too. With `torch_compile`, the
     part that all blocks share is compiled instead of the whole model, see [`compile_regions`].
@@ -48,6 +53,9 @@ class PointCloudTrainer(ResilientTrainer):
         super().__init__(*args, versions=installed_versions(), **kwargs)
         self.evaluation_transform = Normalize() if evaluation_transform is None else evaluation_transform
         self.transform = self.evaluation_transform if transform is None else transform
+        self._evaluation_collator = copy.deepcopy(self.data_collator)
+        if isinstance(self.data_collator, PointCloudCollator):
+            self.add_callback(_EpochCallback(self.data_collator))
         self._operations_by_shape: dict[torch.Size, int] = {}
         if self.args.torch_compile:
             compile_regions(self.unwrapped_model, str(self.args.torch_compile_backend), self.args.torch_compile_mode)
@@ -55,12 +63,12 @@ class PointCloudTrainer(ResilientTrainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Return all batches of the evaluation set, the smaller last one too: `dataloader_drop_last` is for training."""
-        with self._keeping_last_batch():
+        with self._loading_for_evaluation():
             return super().get_eval_dataloader(eval_dataset)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
         """Return all batches of a set to predict, the smaller last one too."""
-        with self._keeping_last_batch():
+        with self._loading_for_evaluation():
             return super().get_test_dataloader(test_dataset)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
@@ -102,10 +110,24 @@ class PointCloudTrainer(ResilientTrainer):
         return transform(inputs["points"], epoch=epoch, index=index), epoch, index
 
     @contextmanager
-    def _keeping_last_batch(self) -> Iterator[None]:
-        """Keep the last batch of loaders that are made within the `with` block."""
-        drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
+    def _loading_for_evaluation(self) -> Iterator[None]:
+        """Keep the last batch and draw the same points in loaders that are made within the `with` block."""
+        before = self.args.dataloader_drop_last, self.data_collator
+        self.args.dataloader_drop_last, self.data_collator = False, self._evaluation_collator
         try:
             yield
         finally:
-            self.args.dataloader_drop_last = drop_last
+            self.args.dataloader_drop_last, self.data_collator = before
+
+
+class _EpochCallback(TrainerCallback):
+    """Tell the collator which epoch begins; the loaders of accelerate tell only datasets and samplers."""
+
+    def __init__(self, collator: PointCloudCollator) -> None:
+        self.collator = collator
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the epoch, which a resumed run begins in the middle."""
+        self.collator.set_epoch(int(state.epoch or 0))

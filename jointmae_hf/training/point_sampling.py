@@ -32,8 +32,7 @@ class PointSampling:
         seed (`int`):
             Seed of all random numbers.
         keep_order (`bool`, *optional*, defaults to `False`):
-            Whether only the collator chooses points, so that labels per point follow them. Each cloud then has the same
-            points in every epoch.
+            Whether only the collator chooses points, so that labels per point follow them.
     """
 
     def __init__(

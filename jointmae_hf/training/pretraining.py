@@ -257,7 +257,7 @@ def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.devi
         clouds (`torch.utils.data.Dataset`):
             Map-style dataset whose samples are the same in every epoch, not empty.
         collator ([`PointCloudCollator`]):
-            Brings clouds to one size; what it chooses depends on the sample alone.
+            Brings clouds to one size, without leaving points out.
         device (`torch.device`):
             The device.
 
@@ -265,12 +265,19 @@ def move_to_device(clouds: Any, collator: PointCloudCollator, device: torch.devi
         [`PointCloudTensors`]: The clouds. Their batches are those of the dataset.
 
     Raises:
-        ValueError: If the dataset has an order of its own, or needs more than half of the free memory of a GPU.
+        ValueError: If the dataset has an order of its own, the collator would draw points from its clouds, which differ in each
+            epoch, or it needs more than half of the free memory of a GPU.
     """
     is_endless = isinstance(clouds, torch.utils.data.IterableDataset | PrimitiveShapeDataset)
     if is_endless or hasattr(clouds, "set_epoch"):
         raise ValueError(
             f"`data_on_device` must be False for streams, mixtures and generated clouds, got {type(clouds).__name__}."
+        )
+    if clouds.num_points is None or clouds.num_points > collator.num_points:
+        size = "different numbers of points" if clouds.num_points is None else f"{clouds.num_points} points"
+        raise ValueError(
+            f"`data_on_device` must be False for clouds from which {collator.num_points} points are drawn anew in each epoch, "
+            f"got clouds of {size}. Drop the flag, or give all clouds of all splits one size."
         )
     needed = len(clouds) * sum(values.nbytes for values in collator(PointCloudSamples(clouds, [0])).values())
     if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:

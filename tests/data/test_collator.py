@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from jointmae_hf.data import PointCloudCollator, PointCloudDataset
 
@@ -53,6 +54,19 @@ def test_collator_draws_the_same_from_a_cloud_in_any_batch():
     collate = PointCloudCollator(num_points=4)
     alone, together = collate([sample(9, 7)]), collate([sample(30, 1), sample(9, 7)])
     assert torch.equal(alone["points"][0], together["points"][1])
+
+
+def test_collator_draws_others_in_each_epoch_also_in_workers_that_outlive_one():
+    samples = [sample(50, index) for index in range(2)]
+    collate = PointCloudCollator(num_points=10)
+    loader = DataLoader(samples, 2, num_workers=1, persistent_workers=True, collate_fn=collate)
+    drawn = []
+    for epoch in (0, 1, 0):
+        collate.set_epoch(epoch)
+        drawn.append(next(iter(loader))["points"])
+        assert torch.equal(drawn[-1], collate(samples)["points"])
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
 
 
 @pytest.mark.parametrize("other", [{"index": 8}, {"seed": 1}])

@@ -31,12 +31,13 @@ def build_trainer(config, output_dir, **arguments):
         "report_to": "none",
     }
     log_gradient_norms = arguments.pop("log_gradient_norms", False)
+    collator = arguments.pop("data_collator", PointCloudCollator())
     return JointMAETrainer(
         model=JointMAEForPreTraining(config),
         args=TrainingArguments(**options | arguments),
         train_dataset=samples,
         eval_dataset=samples[:4],
-        data_collator=PointCloudCollator(),
+        data_collator=collator,
         transform=RandomRotate(),
         log_gradient_norms=log_gradient_norms,
     )

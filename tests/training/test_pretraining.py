@@ -4,6 +4,7 @@ import copy
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from transformers import TrainingArguments, set_seed
@@ -13,6 +14,7 @@ from jointmae_hf.data import (
     PointCloudCollator,
     PointCloudTensors,
     PrimitiveShapeDataset,
+    as_clouds,
     load_point_clouds,
 )
 from jointmae_hf.training import RECIPES, pretraining_noise
@@ -178,13 +180,14 @@ def points_of_epoch(trainer, epoch):
     """Return the points of the first training cloud that the model gets, sorted."""
     trainer.model.train()
     trainer.state.epoch = epoch
+    trainer.data_collator.set_epoch(epoch)
     batch = trainer.data_collator([trainer.train_dataset[0]])
     points, _, _ = trainer._transformed(trainer.model, batch)
     return sorted(map(tuple, points[0].tolist()))
 
 
-@pytest.mark.parametrize(("sizes", "changes"), [((80, 80), True), ((80, 90), False), ((64, 64), False)])
-def test_clouds_of_one_size_give_other_points_in_each_epoch(tiny_config, tmp_path, sizes, changes):
+@pytest.mark.parametrize(("sizes", "changes"), [((80, 80), True), ((80, 90), True), ((64, 64), False)])
+def test_larger_clouds_give_other_points_in_each_epoch(tiny_config, tmp_path, sizes, changes):
     recipe = replace(RECIPES["best"], augmentation=())
     splits = {
         name: PointCloudTensors(torch.rand(4, size, 3))
@@ -226,14 +229,22 @@ def test_clouds_on_the_device_train_the_same_model(tiny_config, tmp_path):
 
 
 def test_clouds_on_the_device_keep_their_labels_and_get_one_size():
-    clouds = PointCloudTensors(torch.rand(5, 8, 3), torch.arange(5), torch.arange(40).reshape(5, 8))
-    moved, collator = (
-        move_to_device(clouds, PointCloudCollator(6, seed=3), torch.device("cpu")),
-        PointCloudCollator(6, 3),
-    )
+    clouds = PointCloudTensors(torch.rand(5, 6, 3), torch.arange(5), torch.arange(30).reshape(5, 6))
+    collator = PointCloudCollator(8, seed=3)
+    moved = move_to_device(clouds, collator, torch.device("cpu"))
     expected = collator([clouds[index] for index in range(5)])
     assert all(torch.equal(values, expected[name]) for name, values in moved.columns().items())
     assert set(moved.columns()) == {"points", "labels", "part_labels"}
+
+
+@pytest.mark.parametrize(("sizes", "got"), [((20, 30), "of different numbers of points"), ((20, 20), "of 20 points")])
+def test_clouds_whose_points_change_with_the_epoch_cannot_be_kept_on_the_device(tmp_path, sizes, got):
+    (tmp_path / "shapes").mkdir()
+    for size, name in zip(sizes, "ab", strict=True):
+        np.save(tmp_path / "shapes" / f"{name}.npy", np.random.default_rng(0).random((size, 3)))
+    clouds = load_point_clouds("folder", data_dir=tmp_path / "shapes", split="train", cache_dir=tmp_path / "cache")
+    with pytest.raises(ValueError, match=rf"`data_on_device` must be False .* got clouds {got}"):
+        move_to_device(as_clouds(clouds), PointCloudCollator(16), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
