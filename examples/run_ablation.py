@@ -59,6 +59,10 @@ class ScriptArguments(PreTrainingArguments):
         """Raise `ValueError` if a value is invalid or flags contradict each other."""
         if self.num_probe_train < 1:
             raise ValueError(f"--num_probe_train must be at least 1, got {self.num_probe_train}.")
+        if self.checkpoint is not None:
+            raise ValueError(
+                f"--model must be jointmae-base or jointmae-small, got {self.model}. Rows start at random."
+            )
         if self.table not in ABLATIONS:
             raise ValueError(f"--table must be one of {', '.join(ABLATIONS)}, got {self.table}.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds, default=-1) < 0:

@@ -32,12 +32,12 @@ from jointmae_hf.training import (
     set_up_process,
 )
 from jointmae_hf.training.finetuning import (
-    build_model,
     load_fine_tuning_dataset,
     measure_epochs,
     result_template,
     save_fine_tuned,
 )
+from jointmae_hf.training.point_cloud_trainer import build_model
 
 
 @dataclass

@@ -36,7 +36,8 @@ from jointmae_hf.training import (
     set_up_process,
 )
 from jointmae_hf.training.few_shot import CLASSIFIERS, MeasuredFolds, fine_tune_fold, load_fold, probe_fold
-from jointmae_hf.training.finetuning import build_model, write_fine_tuning_results
+from jointmae_hf.training.finetuning import write_fine_tuning_results
+from jointmae_hf.training.point_cloud_trainer import build_model
 from jointmae_hf.training.recipes import setting_values
 from jointmae_hf.training.training_flags import REFUSED_BY_TASK, SVM_TRAINS_NO_MODEL, Refusal
 

@@ -2,6 +2,7 @@
 
     accelerate launch examples/run_pretrain.py
     accelerate launch examples/run_pretrain.py --recipe best --data_dir my_clouds --output_dir outputs/mine --bf16
+    accelerate launch examples/run_pretrain.py --recipe best --model checkpoints/jointmae-small --data_dir my_clouds  # goes on
     accelerate launch examples/run_pretrain.py --recipe paper --dataset shapenet55 --data_dir ShapeNet55 --bf16
     accelerate launch examples/run_pretrain.py --dataset primitive_shapes folder --dataset_weights 0.7 0.3 --data_dir my_clouds
     accelerate launch examples/run_pretrain.py --dataset owner/name  # Parquet on the Hub, streamed
@@ -20,7 +21,14 @@ from typing import Any
 from transformers import set_seed
 
 from jointmae_hf import JointMAEForPreTraining
-from jointmae_hf.evaluation import Result, collect_run_facts, probe_encoder, sample_clouds, write_results
+from jointmae_hf.evaluation import (
+    Result,
+    collect_run_facts,
+    probe_encoder,
+    read_provenance,
+    sample_clouds,
+    write_results,
+)
 from jointmae_hf.hub import TrainingData, finish_run
 from jointmae_hf.training import (
     JointMAETrainer,
@@ -30,6 +38,7 @@ from jointmae_hf.training import (
     set_up_process,
 )
 from jointmae_hf.training.arguments import PreTrainingArguments, add_overrides, parse_pretraining_arguments
+from jointmae_hf.training.point_cloud_trainer import build_model
 from jointmae_hf.training.pretraining import probe_clouds
 from jointmae_hf.training.pretraining_data import PreTrainingData, PreTrainingDataArguments
 from jointmae_hf.training.recipes import setting_values
@@ -55,6 +64,11 @@ class ScriptArguments(PreTrainingArguments):
         super().__post_init__()
         add_overrides(self.overrides, {"num_points": self.num_points})
 
+    @property
+    def name_of_start(self) -> str:
+        """`str`: Name of the weights at the start in results."""
+        return "untrained" if self.checkpoint is None else "before"
+
 
 def collect_results(
     script: ScriptArguments,
@@ -77,7 +91,8 @@ def collect_results(
     counts, dataset = (script.num_probe_train, script.num_probe_test), str(data.labeled_name)
     train, test, held_out = probe_clouds(data.labeled, config.num_points, *counts, seed)
     set_seed(seed)
-    models = {"linear_svm_untrained": JointMAEForPreTraining(config), "linear_svm": trainer.unwrapped_model}
+    start = build_model(JointMAEForPreTraining, config, script.checkpoint)
+    models = {f"linear_svm_{script.name_of_start}": start, "linear_svm": trainer.unwrapped_model}
     sizes = {"num_train": len(train["points"]), "num_test": len(test["points"])}
     for name, model in models.items():
         measured = probe_encoder(model.jointmae, train, test, device=trainer.args.device)
@@ -102,9 +117,10 @@ def report(results: list[Result], output_dir: Path) -> None:
         if name in values:
             cells = [values.get(f"{name}{kind}") for kind in ("", "_trivial", "_perfect")]
             print(f"{name:<20}" + "".join(f"{'' if cell is None else f'{cell:.5f}':>12}" for cell in cells))
-    if "linear_svm" in values:
-        print(f"\nlinear SVM accuracy on held-out clouds: pre-trained {values['linear_svm']:.1f} %, ", end="")
-        print(f"untrained {values['linear_svm_untrained']:.1f} %")
+    for start in ("untrained", "before"):
+        if f"linear_svm_{start}" in values:
+            print(f"\nlinear SVM accuracy on held-out clouds: pre-trained {values['linear_svm']:.1f} %, ", end="")
+            print(f"{start} {values[f'linear_svm_{start}']:.1f} %")
     print(f"model, figure, results and card: {output_dir}")
 
 
@@ -116,7 +132,7 @@ def main() -> None:
     )
     push_to_hub, training.push_to_hub = training.push_to_hub, False  # once, at the end, and only the final files
     set_up_process(training)
-    config = recipe.build_config(script.model, **script.overrides)
+    config, before = script.build_config(recipe), read_provenance(script.checkpoint)
     with training.main_process_first(desc="building the dataset"):
         sizes = setting_values(recipe.dataset_sizes)
         data = dataset_arguments.load(training, **sizes)
@@ -130,6 +146,7 @@ def main() -> None:
         log_gradient_norms=script.log_gradient_norms,
         sync_batch_norm=script.sync_batch_norm,
         data_on_device=dataset_arguments.data_on_device,
+        checkpoint=script.checkpoint,
     )
     trainer.add_callback(ReconstructionCallback.from_split(trainer, data.splits["validation"]))
     references = trainer.measure_references()
@@ -146,7 +163,7 @@ def main() -> None:
     shares = data.shares(trainer.state.global_step * trainer.get_total_train_batch_size(training))
     described = [replace(one, **share) for one, share in zip(described, shares, strict=True)]
     settings = recipe.describe(training, config)
-    facts = {"recipe": {"recipe": script.recipe, **settings}, "training_data": [asdict(one) for one in described]}
+    facts = {"recipe": {"recipe": script.recipe, **settings}, **before.training_facts(list(map(asdict, described)))}
     write_results(output_dir / "results.json", results, collect_run_facts(time.time() - start) | facts)
     report(results, output_dir)
     if address := finish_run(output_dir, training, push_to_hub):

@@ -32,7 +32,6 @@ from jointmae_hf.training import (
 )
 from jointmae_hf.training.arguments import add_overrides
 from jointmae_hf.training.finetuning import (
-    build_model,
     load_fine_tuning_dataset,
     part_fields,
     result_template,
@@ -40,6 +39,7 @@ from jointmae_hf.training.finetuning import (
     to_results,
     weights_to_measure,
 )
+from jointmae_hf.training.point_cloud_trainer import build_model
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,26 @@ class CheckpointProvenance:
         if len(seen) > MAX_NAMES:
             seen = [seen[0], f"{len(seen) - 1} other datasets"]
         return f"{self.method} on {' and '.join(seen) or 'unknown data'}"
+
+    def training_facts(self, data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what `results.json` records of weights that go on from this checkpoint.
+
+        Args:
+            data (`Sequence[Mapping[str, Any]]`):
+                Datasets that the weights were trained on since, each with its `name`.
+
+        Returns:
+            `dict[str, Any]`: `training_data`, first what only the checkpoint has seen; and `base_model` if it is on the Hub.
+        """
+        names = {one["name"] for one in data}
+        earlier = [dict(one) for one in self.training_data if one["name"] not in names]
+        for one in earlier:
+            one.pop("share", None)  # of the batches of that run alone
+        facts: dict[str, Any] = {"training_data": [*earlier, *data]}
+        # The name of a local checkpoint would not help others.
+        if self.checkpoint and "/" in self.checkpoint:
+            facts["base_model"] = self.checkpoint
+        return facts
 
 
 def read_provenance(checkpoint: str | os.PathLike[str] | None) -> CheckpointProvenance:

@@ -14,6 +14,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
 
 from jointmae_hf.model import JointMAEConfig
+from jointmae_hf.model.configuration_jointmae import PRESETS
 
 from .demo import demonstration_checkpoint
 from .finetuning_recipes import FineTuningRecipe, choose_recipe
@@ -201,7 +202,7 @@ class PreTrainingArguments:
         recipe (`str`, *optional*, defaults to `"quick"`):
             Name of the recipe, see `RECIPES`.
         model (`str`, *optional*):
-            Model size that replaces that of the recipe.
+            Model size that replaces that of the recipe, or checkpoint to go on from, a folder or an id on the Hub.
         config_overrides (`str`, *optional*, defaults to `"{}"`):
             Fields of [`JointMAEConfig`] as JSON.
         num_probe_train (`int`, *optional*, defaults to 2000):
@@ -212,7 +213,8 @@ class PreTrainingArguments:
 
     recipe: str = field(default="quick", metadata={"help": f"Recipe: {', '.join(RECIPES)}."})
     model: str | None = field(
-        default=None, metadata={"help": "Preset instead of the recipe's: jointmae-base or jointmae-small."}
+        default=None,
+        metadata={"help": f"Preset instead of the recipe's: {', '.join(PRESETS)}; or checkpoint: folder or Hub id."},
     )
     config_overrides: str = field(
         default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
@@ -233,6 +235,17 @@ class PreTrainingArguments:
         """Raise `ValueError` if flags contradict each other; a hook for scripts with further flags."""
         if self.num_probe_train == 0:
             refuse(self.passed, {"num_probe_test": Refusal((), "`num_probe_train` 0 skips the linear SVM.")})
+
+    @property
+    def checkpoint(self) -> str | None:
+        """`str`, *optional*: Checkpoint whose weights are the start; `None` for random weights."""
+        return None if self.model in PRESETS else self.model
+
+    def build_config(self, recipe: PreTrainingRecipe) -> JointMAEConfig:
+        """Build the configuration of the model: that of the checkpoint or of the recipe, with `config_overrides`."""
+        if self.checkpoint is None:
+            return recipe.build_config(self.model, **self.overrides)
+        return JointMAEConfig.from_pretrained(self.checkpoint, **self.overrides)
 
     def check_labels(self, has_labels: bool) -> None:
         """Raise `ValueError` if flags of the linear SVM are passed although the clouds have no classes."""

@@ -29,7 +29,7 @@ from jointmae_hf.evaluation import (
     vote_logits,
     write_results,
 )
-from jointmae_hf.model import JointMAEConfig, JointMAEFeatureExtractor
+from jointmae_hf.model import JointMAEFeatureExtractor
 
 from .distributed import synchronize_batch_norm
 from .finetuning_recipes import FineTuningRecipe
@@ -208,15 +208,6 @@ def part_fields(dataset: str) -> dict[str, Any]:
     }
 
 
-def build_model(
-    model_class: type[PreTrainedModel], config: JointMAEConfig, checkpoint: str | None, **options: Any
-) -> Any:
-    """Build a model with the weights of a checkpoint, or random ones without; seed the generators before."""
-    if checkpoint is None:
-        return model_class(config, **options)
-    return model_class.from_pretrained(checkpoint, config=config, **options)
-
-
 def build_fine_tuning_trainer(
     model: PreTrainedModel,
     training: TrainingArguments,
@@ -364,13 +355,6 @@ def write_fine_tuning_results(
 
     `terms` are those of `describe_licenses` for the last of these datasets.
     """
-    name, num_samples = results[0].dataset, results[0].num_train
-    seen = [data for data in pre_training.training_data if data["name"] != name]
-    facts: dict[str, Any] = {
-        "recipe": dict(described),
-        "training_data": [*seen, {"name": name, **(terms or {}), "num_samples": num_samples}],
-    }
-    # The name of a local checkpoint would not help others.
-    if pre_training.checkpoint and "/" in pre_training.checkpoint:
-        facts["base_model"] = pre_training.checkpoint
+    data = {"name": results[0].dataset, **(terms or {}), "num_samples": results[0].num_train}
+    facts = {"recipe": dict(described), **pre_training.training_facts([data])}
     write_results(Path(output_dir) / "results.json", list(results), collect_run_facts(time.time() - start) | facts)

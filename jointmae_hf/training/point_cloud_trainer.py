@@ -10,11 +10,12 @@ import torch
 from accelerate.utils import DynamoBackend
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from jointmae_hf.data import Normalize, PointCloudCollator, Transform
 from jointmae_hf.evaluation.results import installed_versions
+from jointmae_hf.model import JointMAEConfig
 
 from .compilation import compile_regions
 from .distributed import keep_dtype
@@ -23,6 +24,15 @@ from .resilience import ResilientTrainer
 
 EVALUATION_EPOCH = 2**31 - 1
 """Epoch whose random numbers evaluation uses, so that every evaluation sees the same."""
+
+
+def build_model(
+    model_class: type[PreTrainedModel], config: JointMAEConfig, checkpoint: str | None, **options: Any
+) -> Any:
+    """Build a model with the weights of a checkpoint, or random ones without; seed the generators before."""
+    if checkpoint is None:
+        return model_class(config, **options)
+    return model_class.from_pretrained(checkpoint, config=config, **options)
 
 
 class PointCloudTrainer(ResilientTrainer):

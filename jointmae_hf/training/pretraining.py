@@ -35,7 +35,7 @@ from jointmae_hf.model.modeling_jointmae import JointMAEForPreTrainingOutput
 from .callbacks import LossProgressCallback
 from .diagnostics import encoder_gradient_norms, reference_losses
 from .distributed import synchronize_batch_norm
-from .point_cloud_trainer import PointCloudTrainer
+from .point_cloud_trainer import PointCloudTrainer, build_model
 from .recipes import PreTrainingRecipe, setting_values
 
 
@@ -299,8 +299,9 @@ def build_trainer(
     log_gradient_norms: bool = False,
     sync_batch_norm: bool = False,
     data_on_device: bool = False,
+    checkpoint: str | None = None,
 ) -> JointMAETrainer:
-    """Build a trainer of a model with random weights; seed the generators before.
+    """Build a trainer of a model with random weights, or those of a checkpoint; seed the generators before.
 
     Args:
         config ([`JointMAEConfig`]):
@@ -317,12 +318,14 @@ def build_trainer(
             Whether to compute the statistics of batch norm over all processes; needs GPUs.
         data_on_device (`bool`, *optional*, defaults to `False`):
             Whether to keep both splits in the memory of the device, see [`move_to_device`].
+        checkpoint (`str`, *optional*):
+            Folder or Hub id of weights to go on from. What it lacks, such as the decoder of an encoder alone, is random.
 
     Returns:
         [`JointMAETrainer`]: The trainer; its progress bar shows the three losses unless bars are off.
     """
     train, validation = prepare_training_data(splits["train"], training), as_clouds(splits["validation"])
-    model, frame = JointMAEForPreTraining(config), source_frame(train)
+    model, frame = build_model(JointMAEForPreTraining, config, checkpoint), source_frame(train)
     collator = PointCloudCollator(_collated_points([train, validation], config.num_points), training.seed)
     if data_on_device:
         train, validation = (move_to_device(clouds, collator, training.device) for clouds in (train, validation))

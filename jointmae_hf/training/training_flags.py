@@ -262,6 +262,8 @@ def _check_metric(metric: str | None, task: str) -> None:
 
 def _check_scheduler(training: TrainingArguments) -> None:
     """Raise if a scheduler does not take its arguments: the trainer would only notice after loading the data."""
+    if training.learning_rate <= 0:
+        raise ValueError(f"`learning_rate` must be positive, got {training.learning_rate}.")
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     arguments: Any = training.lr_scheduler_kwargs or {}
     try:

@@ -30,6 +30,19 @@ def test_many_datasets_are_counted_after_the_one_in_domain():
     assert provenance.describe("scanobjectnn") == "Joint-MAE on ldraw and 3 other datasets"
 
 
+def test_weights_that_go_on_have_seen_the_data_of_their_checkpoint():
+    seen = ({"name": "ldraw", "share": 0.7, "license": "CC BY 2.0"}, {"name": "mine", "share": 0.3})
+    facts = CheckpointProvenance("Joint-MAE", ("ldraw", "mine"), "owner/name", seen).training_facts([{"name": "mine"}])
+    assert facts == {
+        "training_data": [{"name": "ldraw", "license": "CC BY 2.0"}, {"name": "mine"}],
+        "base_model": "owner/name",
+    }
+
+
+def test_local_checkpoint_is_no_base_model():
+    assert CheckpointProvenance("Joint-MAE", checkpoint="name").training_facts([]) == {"training_data": []}
+
+
 def test_read_provenance_says_when_the_data_is_unknown(tmp_path):
     found = read_provenance(checkpoint(tmp_path, use_2d_branch=False))
     assert found.describe("modelnet40") == "3D only on unknown data"

@@ -93,12 +93,27 @@ def test_script_resumes_to_the_same_weights(finished, cloud_folder):
     output_dir, _ = finished
     flags = ["--data_dir", str(cloud_folder), "--config_overrides", json.dumps(SMALL), "--max_steps", "4"]
     flags += ["--per_device_train_batch_size", "8", "--save_strategy", "no", "--num_probe_train", "0"]
-    flags += ["--data_on_device", "True"]  # takes the same batches from memory
     resumed_dir = output_dir.parent / "resumed"
     run(resumed_dir, *flags, "--resume_from_checkpoint", str(output_dir / "checkpoint-2"))
     first = JointMAEForPreTraining.from_pretrained(output_dir).state_dict()
     second = JointMAEForPreTraining.from_pretrained(resumed_dir).state_dict()
     assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_script_goes_on_from_a_checkpoint(finished, cloud_folder, tmp_path):
+    start, _ = finished
+    flags = ["--model", str(start), "--dataset", "synthetic_shapes", "--max_steps", "1", "--learning_rate", "1e-9"]
+    flags += ["--dataset_options", '{"num_train": 80, "num_validation": 6, "num_test": 16, "num_points": 256}']
+    flags += ["--config_overrides", '{"num_views": 2}', "--per_device_train_batch_size", "8", "--save_strategy", "no"]
+    process = run(tmp_path, *flags, "--use_cpu", "True", "--report_to", "none", "--data_on_device", "True")
+    before, after = (JointMAEForPreTraining.from_pretrained(folder) for folder in (start, tmp_path))
+    assert (after.config.hidden_size, after.config.num_views) == (before.config.hidden_size, 2)
+    for name, weight in after.named_parameters():
+        torch.testing.assert_close(weight, before.get_parameter(name), rtol=0, atol=1e-8)
+    assert "before " in process.stdout
+    assert {"linear_svm", "linear_svm_before"} < set(values(tmp_path))
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["run"]["training_data"]
+    assert [one["name"] for one in data] == [cloud_folder.name, "synthetic_shapes"]
 
 
 def test_script_mixes_datasets_and_reports_their_shares(tmp_path, cloud_folder):

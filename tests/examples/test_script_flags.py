@@ -144,7 +144,9 @@ def test_script_starts_without_flags_on_an_embedded_dataset(parse, script):
             "--num_probe_train 0 --num_probe_test 9",
             "`num_probe_test` must not be passed, got 9. `num_probe_train` 0 skips the linear SVM.",
         ),
+        ("run_pretrain.py", "--learning_rate 0", "`learning_rate` must be positive, got 0.0."),
         ("run_pretrain.py", "--num_probe_train -1", "`num_probe_train` must be at least 0, got -1."),
+        ("run_ablation.py", "--model my_weights", "--model must be jointmae-base or jointmae-small, got my_weights."),
         ("run_ablation.py", "--num_probe_train 0", "--num_probe_train must be at least 1, got 0."),
         ("run_ablation.py", '--probe_dataset_options {"num_test":9}', "--probe_dataset_options must come with"),
         (
