@@ -205,6 +205,8 @@ class PreTrainingArguments:
             Model size that replaces that of the recipe, or checkpoint to go on from, a folder or an id on the Hub.
         config_overrides (`str`, *optional*, defaults to `"{}"`):
             Fields of [`JointMAEConfig`] as JSON.
+        augmentation (`list[str]`, *optional*):
+            Replaces the augmentation of the recipe.
         num_probe_train (`int`, *optional*, defaults to 2000):
             Maximum number of training clouds of the linear SVM.
         num_probe_test (`int`, *optional*, defaults to 800):
@@ -218,6 +220,10 @@ class PreTrainingArguments:
     )
     config_overrides: str = field(
         default="{}", metadata={"help": "Fields of JointMAEConfig as JSON: '{\"num_views\": 1}'."}
+    )
+    augmentation: list[str] | None = field(
+        default=None,
+        metadata={"help": "Augmentation instead of the recipe's: scale_and_translate, rotate_y or both."},
     )
     num_probe_train: int = field(
         default=2000, metadata={"help": "Maximum number of training clouds of the linear SVM."}
@@ -270,7 +276,8 @@ def parse_pretraining_arguments(
     with exit_on_error():
         if script.recipe not in RECIPES:
             raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {script.recipe}.")
-        recipe, task = RECIPES[script.recipe], "ablation" if output_name == "ablation" else "pretraining"
+        recipe = RECIPES[script.recipe].with_augmentation(script.augmentation)
+        task = "ablation" if output_name == "ablation" else "pretraining"
         refuse_flags(passed, task, dataset.excluded_flags())
         values = {"output_dir": f"outputs/{output_name}-{script.recipe}", "report_to": default_tracker()}
         values |= {**training_defaults(recipe), **defaults}

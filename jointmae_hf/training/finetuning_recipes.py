@@ -1,14 +1,13 @@
 """Recipes of fine-tuning: classification, few-shot classification and part segmentation, every value with its source."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainingArguments
 
 from jointmae_hf.model import JointMAEConfig
 
-from .recipes import AUGMENTATIONS, QUICK, Recipe, Setting, fit_fields, setting_values
+from .recipes import QUICK, Recipe, Setting, fit_fields, setting_values
 
 
 POINT_MAE = "Point-MAE and Point-M2AE"
@@ -47,15 +46,6 @@ class FineTuningRecipe(Recipe):
     num_candidates: Setting = ALL_POINTS
     normalize: Setting = UNIT_SPHERE
     num_votes: Setting = NO_VOTE
-
-    def with_augmentation(self, names: Sequence[str] | None) -> "FineTuningRecipe":
-        """Return the recipe with other augmentations, keys of `AUGMENTATIONS`; `None` keeps its own."""
-        if names is None:
-            return self
-        unknown = [name for name in names if name not in AUGMENTATIONS]
-        if unknown:
-            raise ValueError(f"`augmentation` must be among {', '.join(AUGMENTATIONS)}, got {', '.join(unknown)}.")
-        return replace(self, augmentation=tuple(Setting(name, "given") for name in names))
 
     def build_config(self, preset: str | None = None, **overrides: Any) -> JointMAEConfig:
         """Build the configuration of a model with random weights, see [`Recipe.build_config`]."""

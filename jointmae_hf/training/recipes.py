@@ -1,9 +1,9 @@
 """Recipes of pre-training, every value with its source, and what they share with those of fine-tuning."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from transformers import TrainingArguments
 
@@ -93,6 +93,15 @@ class Recipe:
             fields = {name: value for name, value in fields.items() if name not in SIZE_FIELDS}
         fields |= fit_fields(fields, overrides)
         return JointMAEConfig.from_preset(preset or self.preset, **{**fields, **overrides})
+
+    def with_augmentation(self, names: Sequence[str] | None) -> Self:
+        """Return the recipe with other augmentations, keys of `AUGMENTATIONS`; `None` keeps its own."""
+        if names is None:
+            return self
+        unknown = [name for name in names if name not in AUGMENTATIONS]
+        if unknown:
+            raise ValueError(f"`augmentation` must be among {', '.join(AUGMENTATIONS)}, got {', '.join(unknown)}.")
+        return replace(self, augmentation=tuple(Setting(name, "given") for name in names))
 
     def describe(self, training: TrainingArguments, config: JointMAEConfig) -> dict[str, Any]:
         """Describe what a run actually used, for its results and its model card.
@@ -184,17 +193,16 @@ BEST = PreTrainingRecipe(
     model={
         "neighborhood": Setting("visible", "ours: with `all` the encoder sees half of what it reconstructs"),
         "fps_start": Setting("random", "ours: other tokens of the same cloud in every epoch"),
-        "loss_3d_weight": Setting(20.0, "ours, measured: 3D has half of the encoder's gradient, see docs/reproduction.md"),
+        "loss_3d_weight": Setting(
+            20.0, "ours, measured: 3D has half of the encoder's gradient, see docs/reproduction.md"
+        ),
     },
     training={
         **PAPER.training,
         "per_device_train_batch_size": Setting(256, "ours, not yet tuned"),
         "warmup_steps": Setting(0.05, "ours, not yet tuned"),
     },
-    augmentation=(
-        Setting("scale_and_translate", PEERS),
-        Setting("rotate_y", "ReCon, ACT: the heading is arbitrary"),
-    ),
+    augmentation=(Setting("scale_and_translate", f"{PEERS}; measured: without rotation, see docs/reproduction.md"),),
 )
 
 QUICK = PreTrainingRecipe(

@@ -69,6 +69,11 @@ def test_flags_win_over_the_script_and_the_script_over_the_recipe(parse_pretrain
     assert training.output_dir == "outputs/mine-best"
 
 
+def test_augmentation_on_the_command_line_replaces_that_of_the_recipe(parse_pretraining):
+    *_, recipe = parse_pretraining("--recipe", "best", "--augmentation", "rotate_y")
+    assert [name for name, _ in recipe.augmentation] == ["rotate_y"]
+
+
 def test_script_with_an_unknown_recipe_says_which_there_are(parse_pretraining, capsys):
     with pytest.raises(SystemExit):
         parse_pretraining("--recipe", "quickest")
