@@ -193,9 +193,6 @@ BEST = PreTrainingRecipe(
     model={
         "neighborhood": Setting("visible", "ours: with `all` the encoder sees half of what it reconstructs"),
         "fps_start": Setting("random", "ours: other tokens of the same cloud in every epoch"),
-        "loss_3d_weight": Setting(
-            20.0, "ours, measured: 3D has half of the encoder's gradient, see docs/reproduction.md"
-        ),
     },
     training={
         **PAPER.training,
