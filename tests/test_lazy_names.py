@@ -17,6 +17,25 @@ from jointmae_hf.training import ABLATIONS, AblationStudy, JointMAETrainer, Segm
 from jointmae_hf.training.few_shot import fine_tune_fold
 import benchmarks.__main__
 """
+TRAIN_WITHOUT_DATASETS = """
+import sys
+sys.modules["datasets"] = None
+import torch
+from transformers import TrainingArguments
+from jointmae_hf import JointMAEConfig
+from jointmae_hf.data import PointCloudTensors
+from jointmae_hf.training import RECIPES, build_trainer, training_defaults
+config = JointMAEConfig(
+    hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_points=64, num_groups=[32, 16],
+    group_size=[4, 4], target_group_size=4, embedding_sizes_3d=[8, 16], use_2d_branch=False,
+)
+clouds = PointCloudTensors(torch.rand(8, 64, 3))
+arguments = training_defaults(RECIPES["best"]) | {"max_steps": 1, "per_device_train_batch_size": 4}
+training = TrainingArguments(**arguments, output_dir=sys.argv[1], use_cpu=True, save_strategy="no", report_to="none")
+trainer = build_trainer(config, RECIPES["best"], training, {"train": clouds, "validation": clouds})
+trainer.train()
+assert trainer.evaluate()["eval_loss"] > 0
+"""
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -34,4 +53,10 @@ def test_unknown_name_is_an_attribute_error(package):
 
 def test_training_on_arrays_can_be_imported_without_datasets():
     finished = subprocess.run([sys.executable, "-c", WITHOUT_DATASETS], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_clouds_in_memory_are_trained_on_without_datasets(tmp_path):
+    command = [sys.executable, "-c", TRAIN_WITHOUT_DATASETS, str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr

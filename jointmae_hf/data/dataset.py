@@ -337,6 +337,8 @@ def as_clouds(split: Any) -> Any:
     Returns:
         [`PointCloudDataset`], [`PointCloudStream`], or `split` itself if it is a dataset of point clouds for torch.
     """
+    if isinstance(split, PointCloudTensors):  # which need no `datasets`
+        return split
     import datasets
 
     is_ours = isinstance(split, torch.utils.data.Dataset) and not isinstance(split, datasets.IterableDataset)
