@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from .dataset import PointCloudSamples
+from .shared_epoch import SharedEpoch
 
 
-class PointCloudCollator:
+class PointCloudCollator(SharedEpoch):
     """Stack clouds, after resampling them to one size if `num_points` is given.
 
     A larger cloud is subsampled without repeats by `numpy.random.default_rng([seed, index, epoch])`, another subset in each
@@ -37,18 +38,8 @@ class PointCloudCollator:
             raise ValueError(f"`num_points` must be at least 1, got {num_points}.")
         if seed < 0:
             raise ValueError(f"`seed` must not be negative, got {seed}.")
+        super().__init__()
         self.num_points, self.seed = num_points, seed
-        # Shared with workers that outlive an epoch.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the batches that follow, also in workers that are running.
-
-        Args:
-            epoch (`int`):
-                From 0.
-        """
-        self._epoch.fill_(epoch)
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Stack samples.
@@ -93,7 +84,7 @@ class PointCloudCollator:
         if self.num_points is None or size == self.num_points:
             return slice(None)
         if size > self.num_points:
-            rng = np.random.default_rng([self.seed, int(sample["index"]), int(self._epoch)])
+            rng = np.random.default_rng([self.seed, int(sample["index"]), self.epoch])
             return rng.choice(size, self.num_points, replace=False)
         return np.arange(self.num_points) % size
 

@@ -9,6 +9,7 @@ import torch
 
 from .counter_rng import RandomStream, counter_permutation
 from .dataset import PointCloudSamples, as_clouds
+from .shared_epoch import SharedEpoch
 
 
 MAX_PERIOD = 10_000
@@ -60,7 +61,7 @@ def _order_of_period(counts: np.ndarray) -> np.ndarray:
     return order
 
 
-class MixtureDataset(torch.utils.data.Dataset):
+class MixtureDataset(SharedEpoch, torch.utils.data.Dataset):
     """Several datasets as one, with the samples and batches of [`PointCloudDataset`] but without labels.
 
     Sample `index` is a function of `index`, the epoch and the arguments: nothing depends on the number of workers or
@@ -114,6 +115,7 @@ class MixtureDataset(torch.utils.data.Dataset):
         check_weights(weights, self.names)
         if length is not None and length < 1:
             raise ValueError(f"`length` must be at least 1, got {length}.")
+        super().__init__()
         self.datasets = [as_clouds(dataset) for dataset in datasets]
         self._check_datasets(datasets)
         self.seed, self.shuffle = seed, shuffle
@@ -128,8 +130,6 @@ class MixtureDataset(torch.utils.data.Dataset):
         self.length = max(1, min(lengths)) if length is None else length
         sizes = {getattr(clouds, "num_points", None) for clouds in self.datasets}
         self.num_points = sizes.pop() if len(sizes) == 1 else None
-        # Shared with workers that outlive an epoch.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     @property
     def shares(self) -> list[float]:
@@ -140,15 +140,6 @@ class MixtureDataset(torch.utils.data.Dataset):
     def files(self) -> list[str]:
         """`list[str]`: Files of all datasets."""
         return [name for clouds in self.datasets for name in getattr(clouds, "files", ())]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that is read next, also by workers that are running.
-
-        Args:
-            epoch (`int`):
-                From 0.
-        """
-        self._epoch.fill_(epoch)
 
     def counts(self, num_clouds: int) -> np.ndarray:
         """Count the clouds of each dataset among the first clouds of a run, over all epochs.
@@ -173,7 +164,7 @@ class MixtureDataset(torch.utils.data.Dataset):
         Returns:
             `tuple[np.ndarray, np.ndarray]`: Number of the dataset, and position in it; int64 of shape `(batch_size,)`.
         """
-        numbers, visits = self._visits(np.asarray(index, dtype=np.int64), int(self._epoch))
+        numbers, visits = self._visits(np.asarray(index, dtype=np.int64), self.epoch)
         positions = np.empty_like(visits)
         for number in np.unique(numbers).tolist():
             rows = numbers == number
@@ -258,7 +249,7 @@ class MixtureDataset(torch.utils.data.Dataset):
         """Return samples one by one."""
         index = np.asarray(indices, dtype=np.int64)
         points: list[Any] = [None] * len(index)
-        numbers, visits = self._visits(index, int(self._epoch) if epoch is None else epoch)
+        numbers, visits = self._visits(index, self.epoch if epoch is None else epoch)
         for number in np.unique(numbers).tolist():
             rows = np.flatnonzero(numbers == number)
             for row, cloud in zip(rows, self._clouds(number, visits[rows]), strict=True):

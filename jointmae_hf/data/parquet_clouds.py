@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from .counter_rng import RandomStream, counter_permutation
 from .dataset import PointCloudDataset, PointCloudSamples
+from .shared_epoch import SharedEpoch
 
 
 class _Piece(NamedTuple):
@@ -59,7 +60,7 @@ def _read_footers(files: Sequence[str]) -> tuple[list[_RowGroup], datasets.Featu
     return groups, datasets.Features.from_arrow_schema(schema)
 
 
-class ParquetPointClouds(torch.utils.data.Dataset):
+class ParquetPointClouds(SharedEpoch, torch.utils.data.Dataset):
     """Clouds of Parquet files with the samples and batches of [`PointCloudDataset`], without labels.
 
     Nothing is downloaded, converted or kept: a batch is taken from a window of some random row groups, which is read when
@@ -108,6 +109,7 @@ class ParquetPointClouds(torch.utils.data.Dataset):
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         if not files:
             raise ValueError("`files` must name at least one Parquet file, got none.")
+        super().__init__()
         self.files, self.batch_size, self.num_lanes = list(files), batch_size, num_lanes
         self.buffer_size, self.seed, self.shuffle = buffer_size, seed, shuffle
         self.info = datasets.DatasetInfo() if info is None else info
@@ -118,8 +120,6 @@ class ParquetPointClouds(torch.utils.data.Dataset):
             raise ValueError(f"`files` must have a column `points` of `Array2D((num_points, 3))`, got {points}.")
         self.num_points = points.shape[0]
         self._use(groups)
-        # Shared with workers that outlive an epoch.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     @classmethod
     def from_repository(
@@ -226,15 +226,6 @@ class ParquetPointClouds(torch.utils.data.Dataset):
         """
         for number in range(len(self._groups)):
             yield self._read_row_group(number, list(names))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that is read next, also by workers that are running.
-
-        Args:
-            epoch (`int`):
-                From 0.
-        """
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return self.num_rows // self.batch_size * self.batch_size if self.shuffle else self.num_rows
@@ -363,7 +354,7 @@ class ParquetPointClouds(torch.utils.data.Dataset):
 
     def _read(self, indices: Sequence[int], epoch: int | None = None) -> list[dict[str, Any]]:
         """Return samples one by one."""
-        index, epoch = np.asarray(indices, dtype=np.int64), int(self._epoch) if epoch is None else epoch
+        index, epoch = np.asarray(indices, dtype=np.int64), self.epoch if epoch is None else epoch
         samples: list[dict[str, Any]] = [{} for _ in index]
         for rows, lane, number, inside in self._locate(index, epoch):
             window = self._window(epoch, lane, number)
@@ -373,7 +364,7 @@ class ParquetPointClouds(torch.utils.data.Dataset):
 
     def _stack(self, index: np.ndarray, epoch: int | None = None) -> dict[str, np.ndarray]:
         """Return samples as arrays; see `PointCloudSamples.stack`."""
-        epoch = int(self._epoch) if epoch is None else epoch
+        epoch = self.epoch if epoch is None else epoch
         if self.num_points is None:
             raise ValueError("`files` must hold clouds of one size to be stacked, got several.")
         points = np.empty((len(index), self.num_points, 3), dtype=np.float32)
