@@ -39,6 +39,12 @@ def seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def fresh_compiler():
+    """Forget the graphs of other tests: torch would take sizes that differ from theirs for dynamic."""
+    torch._dynamo.reset()
+
+
 @pytest.fixture(scope="session")
 def build_tiny_config():
     """Build the tiny configuration with some fields changed."""

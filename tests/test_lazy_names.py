@@ -3,19 +3,22 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
+ROOT = Path(__file__).parents[1]
 PACKAGES = ["jointmae_hf.data", "jointmae_hf.evaluation", "jointmae_hf.training"]
 WITHOUT_DATASETS = """
-import sys
+import runpy, sys
 sys.modules["datasets"] = None  # as if it were not installed
 from jointmae_hf.data import Compose, PointCloudCollator, PointCloudDataset, RandomRotateY, generate_shape
 from jointmae_hf.evaluation import FewShotFold, CheckpointProvenance, Result, linear_svm, probe_encoder
 from jointmae_hf.training import ABLATIONS, AblationStudy, JointMAETrainer, SegmentationTrainer, build_trainer
 from jointmae_hf.training.few_shot import fine_tune_fold
 import benchmarks.__main__
+runpy.run_path("examples/run_ablation.py", run_name="imported")
 """
 TRAIN_WITHOUT_DATASETS = """
 import sys
@@ -52,7 +55,8 @@ def test_unknown_name_is_an_attribute_error(package):
 
 
 def test_training_on_arrays_can_be_imported_without_datasets():
-    finished = subprocess.run([sys.executable, "-c", WITHOUT_DATASETS], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", WITHOUT_DATASETS]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert finished.returncode == 0, finished.stderr
 
 

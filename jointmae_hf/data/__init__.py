@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         counter_uniforms,
     )
     from .dataset import PointCloudDataset, PointCloudTensors, as_clouds, read_point_cloud_tensors
-    from .loading import hold_out, load_point_clouds, load_splits
+    from .holding_out import hold_out
+    from .loading import load_point_clouds, load_splits
     from .mixtures import MixtureDataset
     from .parquet_clouds import ParquetPointClouds
     from .primitive_shape_dataset import PrimitiveShapeDataset

@@ -14,8 +14,9 @@ from huggingface_hub import HfApi
 
 from jointmae_hf.data.builders.point_cloud_builder import DatasetError
 
+from .dataset_card import name_repository, write_dataset_card
 from .loading import load_point_clouds
-from .uploading import name_repository, try_again, upload_in_one_commit, write_dataset_card
+from .uploading import try_again, upload_in_one_commit
 
 
 CHECKSUMS_NAME = "SHA256SUMS"

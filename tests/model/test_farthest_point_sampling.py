@@ -97,7 +97,7 @@ def test_operator_passes_opcheck(unit_sphere_cloud):
     torch.library.opcheck(operator, (unit_sphere_cloud, 8, torch.zeros(2, dtype=torch.long)))
 
 
-def test_farthest_point_sample_compiles_to_one_graph(unit_sphere_cloud):
+def test_farthest_point_sample_compiles_to_one_graph(unit_sphere_cloud, fresh_compiler):
     compiled = torch.compile(farthest_point_sample, fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(unit_sphere_cloud, 8), farthest_point_sample(unit_sphere_cloud, 8))
 

@@ -19,7 +19,7 @@ def losses_and_gradients(model, call, points, random_arguments):
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_compiled_pretraining_agrees_in_one_graph(model, unit_sphere_cloud, random_arguments, backend):
+def test_compiled_pretraining_agrees_in_one_graph(model, unit_sphere_cloud, random_arguments, backend, fresh_compiler):
     expected = losses_and_gradients(model, model, unit_sphere_cloud, random_arguments)
     compiled = torch.compile(model, fullgraph=True, backend=backend)
     outputs, gradients = losses_and_gradients(model, compiled, unit_sphere_cloud, random_arguments)
@@ -29,13 +29,14 @@ def test_compiled_pretraining_agrees_in_one_graph(model, unit_sphere_cloud, rand
         torch.testing.assert_close(gradient, expected[1][name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_compiled_pretraining_draws_new_masks_at_each_call(model, unit_sphere_cloud):
+def test_compiled_pretraining_draws_new_masks_at_each_call(model, unit_sphere_cloud, fresh_compiler):
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     assert not torch.equal(compiled(unit_sphere_cloud).mask_3d, compiled(unit_sphere_cloud).mask_3d)
 
 
-def test_compiled_pretraining_is_not_compiled_again_for_new_values(model, unit_sphere_cloud, make_cloud):
-    torch._dynamo.reset()
+def test_compiled_pretraining_is_not_compiled_again_for_new_values(
+    model, unit_sphere_cloud, make_cloud, fresh_compiler
+):
     counter = torch._dynamo.testing.CompileCounter()
     compiled = torch.compile(model, fullgraph=True, backend=counter)
     for seed in range(3):

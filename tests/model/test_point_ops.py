@@ -65,7 +65,7 @@ def test_k_nearest_neighbors_is_the_same_when_matrix_products_are_coarse(make_cl
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_k_nearest_neighbors_is_the_same_when_compiled(make_cloud, backend):
+def test_k_nearest_neighbors_is_the_same_when_compiled(make_cloud, backend, fresh_compiler):
     points = make_cloud(2, 300)
     compiled = torch.compile(k_nearest_neighbors, fullgraph=True, backend=backend)
     expected = k_nearest_neighbors(points[:, :32], points, 8)

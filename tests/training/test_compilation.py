@@ -10,9 +10,8 @@ from jointmae_hf.training import JointMAETrainer, compile_regions, pretraining_n
 
 
 @pytest.fixture
-def num_graphs():
-    """Count the graphs of a test; torch keeps those of other tests otherwise."""
-    torch._dynamo.reset()
+def num_graphs(fresh_compiler):
+    """Count the graphs of a test."""
     torch._dynamo.utils.counters.clear()
     return lambda: torch._dynamo.utils.counters["stats"]["unique_graphs"]
 

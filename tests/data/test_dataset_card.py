@@ -5,7 +5,7 @@ from datasets import Dataset, DatasetInfo, Features
 from huggingface_hub import DatasetCard
 
 from jointmae_hf.data import point_cloud_features, point_cloud_table
-from jointmae_hf.data.uploading import write_dataset_card
+from jointmae_hf.data.dataset_card import write_dataset_card
 
 
 def make_split(labels, **info):
