@@ -8,7 +8,7 @@ from jointmae_hf.lazy_names import lazy_names
 if TYPE_CHECKING:
     from .ablations import ABLATIONS, Ablation, AblationStudy
     from .arguments import DatasetArguments, FineTuningArguments, parse_fine_tuning_arguments
-    from .callbacks import LossProgressCallback, ReconstructionCallback
+    from .callbacks import LossProgressCallback, ReconstructionCallback, RunningStatisticsCallback
     from .compilation import compile_regions
     from .demo import default_checkpoint, demonstration_checkpoint
     from .distributed import disable_malloc_trim, set_up_process
@@ -52,6 +52,7 @@ __all__ = [
     "PreTrainingRecipe",
     "ReconstructionCallback",
     "ResilientTrainer",
+    "RunningStatisticsCallback",
     "SegmentationTrainer",
     "Setting",
     "VisualizationArguments",

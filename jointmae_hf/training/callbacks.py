@@ -1,4 +1,4 @@
-"""Callbacks: the three losses next to the progress bar, and figures of reconstructions at each evaluation."""
+"""Callbacks: losses next to the progress bar, figures of reconstructions, running statistics of batch norm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback, TrackioCallback
 
@@ -128,3 +129,40 @@ def _read_picture(path: Path) -> np.ndarray:
     from matplotlib.image import imread
 
     return imread(path)[..., :3]
+
+
+class RunningStatisticsCallback(TrainerCallback):
+    """Average the first batches of a new model in the running statistics of batch norm, so that a short run can be evaluated.
+
+    `torch.nn.BatchNorm1d` starts from 0 and 1 and needs dozens of steps to forget them. Here the n-th batch weighs 1 / n,
+    until that is the momentum of the layer; how many it has seen is in the checkpoint.
+    """
+
+    NUM_STEPS = 10
+    """1 / 0.1, the momentum of all our layers."""
+
+    def __init__(self) -> None:
+        self._momenta: dict[_BatchNorm, float] = {}
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Raise the momentum for the next batch."""
+        if state.global_step >= self.NUM_STEPS:
+            return
+        for layer in kwargs["model"].modules():
+            if isinstance(layer, _BatchNorm) and layer.momentum is not None and layer.num_batches_tracked is not None:
+                momentum = self._momenta.setdefault(layer, layer.momentum)
+                layer.momentum = max(momentum, 1 / (int(layer.num_batches_tracked) + 1))
+
+    def on_substep_end(self, *args: Any, **kwargs: Any) -> None:
+        """Do the same between the batches of an accumulated step."""
+        self.on_step_begin(*args, **kwargs)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave the layers as they were."""
+        for layer, momentum in self._momenta.items():
+            layer.momentum = momentum
+        self._momenta.clear()

@@ -31,6 +31,7 @@ from jointmae_hf.evaluation import (
 )
 from jointmae_hf.model import JointMAEFeatureExtractor
 
+from .callbacks import RunningStatisticsCallback
 from .distributed import synchronize_batch_norm
 from .finetuning_recipes import FineTuningRecipe
 from .point_cloud_trainer import PointCloudTrainer
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 class ClassificationTrainer(PointCloudTrainer):
     """`transformers.Trainer` for `JointMAEForPointCloudClassification`.
 
+    Batch norm averages the first batches of a new model, see [`RunningStatisticsCallback`].
+
     Batches hold `points`, `index` and `labels`. Metrics are `overall_accuracy` and `class_accuracy`. The loss is
     cross entropy, in training with `label_smoothing_factor`.
 
@@ -59,6 +62,7 @@ class ClassificationTrainer(PointCloudTrainer):
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("compute_metrics", self._metrics)
         super().__init__(*args, **kwargs)
+        self.add_callback(RunningStatisticsCallback())
         # The loss is a mean over the batch, so the trainer must divide it by the steps of accumulation.
         self.model_accepts_loss_kwargs = False
         self._voting: tuple[Voting, Transform] | None = None

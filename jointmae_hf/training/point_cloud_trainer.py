@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from accelerate.utils import DynamoBackend
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
@@ -42,9 +41,6 @@ class PointCloudTrainer(ResilientTrainer):
     Where a [`PointCloudCollator`] draws points from larger clouds, it draws others in each epoch of training, and always
     the same in evaluation.
 
-    The running statistics of batch norm average the first batches of a new model, so that a short run can be evaluated, too:
-    `torch.nn.BatchNorm1d` starts from 0 and 1 and needs dozens of steps to forget them.
-
     With a feature extractor as `processing_class`, each checkpoint loads by `AutoProcessor` too. With `torch_compile`, the
     part that all blocks share is compiled instead of the whole model, see [`compile_regions`].
 
@@ -70,7 +66,6 @@ class PointCloudTrainer(ResilientTrainer):
         self._evaluation_collator = copy.deepcopy(self.data_collator)
         if isinstance(self.data_collator, PointCloudCollator):
             self.add_callback(_EpochCallback(self.data_collator))
-        self.add_callback(_RunningStatisticsCallback())
         self._operations_by_shape: dict[torch.Size, int] = {}
         if self.args.torch_compile:
             compile_regions(self.unwrapped_model, str(self.args.torch_compile_backend), self.args.torch_compile_mode)
@@ -146,36 +141,3 @@ class _EpochCallback(TrainerCallback):
     ) -> None:
         """Set the epoch, which a resumed run begins in the middle."""
         self.collator.set_epoch(int(state.epoch or 0))
-
-
-class _RunningStatisticsCallback(TrainerCallback):
-    """Weight the n-th batch of a batch norm by 1 / n, until that is its momentum; how many it has seen is in the checkpoint."""
-
-    NUM_STEPS = 10
-    """1 / 0.1, the momentum of all our layers."""
-
-    def __init__(self) -> None:
-        self._momenta: dict[_BatchNorm, float] = {}
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Raise the momentum for the next batch."""
-        if state.global_step >= self.NUM_STEPS:
-            return
-        for layer in kwargs["model"].modules():
-            if isinstance(layer, _BatchNorm) and layer.momentum is not None and layer.num_batches_tracked is not None:
-                momentum = self._momenta.setdefault(layer, layer.momentum)
-                layer.momentum = max(momentum, 1 / (int(layer.num_batches_tracked) + 1))
-
-    def on_substep_end(self, *args: Any, **kwargs: Any) -> None:
-        """Do the same between the batches of an accumulated step."""
-        self.on_step_begin(*args, **kwargs)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Leave the layers as they were."""
-        for layer, momentum in self._momenta.items():
-            layer.momentum = momentum
-        self._momenta.clear()

@@ -12,7 +12,7 @@ from transformers import TrainingArguments, set_seed
 from jointmae_hf import JointMAEForPointCloudClassification, JointMAEForPointCloudSegmentation
 from jointmae_hf.data import PointCloudCollator
 from jointmae_hf.evaluation import Voting
-from jointmae_hf.training import ClassificationTrainer, SegmentationTrainer
+from jointmae_hf.training import ClassificationTrainer, RunningStatisticsCallback, SegmentationTrainer
 from jointmae_hf.training.finetuning import part_fields, weights_to_measure
 
 
@@ -60,6 +60,12 @@ def make_trainer(build_tiny_config, tmp_path):
         )
 
     return make
+
+
+@pytest.mark.parametrize("trainer_class", [ClassificationTrainer, SegmentationTrainer])
+def test_batch_norm_averages_the_first_batches(make_trainer, trainer_class):
+    callbacks = make_trainer(trainer_class).callback_handler.callbacks
+    assert sum(isinstance(callback, RunningStatisticsCallback) for callback in callbacks) == 1
 
 
 def test_classification_measures_every_sample_once(make_trainer):
