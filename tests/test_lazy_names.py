@@ -26,7 +26,7 @@ sys.modules["datasets"] = None
 import torch
 from transformers import TrainingArguments
 from jointmae_hf import JointMAEConfig
-from jointmae_hf.data import PointCloudTensors
+from jointmae_hf.data import MixtureDataset, PointCloudTensors
 from jointmae_hf.training import RECIPES, build_trainer, training_defaults
 config = JointMAEConfig(
     hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_points=64, num_groups=[32, 16],
@@ -35,7 +35,7 @@ config = JointMAEConfig(
 clouds = PointCloudTensors(torch.rand(8, 64, 3))
 arguments = training_defaults(RECIPES["best"]) | {"max_steps": 1, "per_device_train_batch_size": 4}
 training = TrainingArguments(**arguments, output_dir=sys.argv[1], use_cpu=True, save_strategy="no", report_to="none")
-trainer = build_trainer(config, RECIPES["best"], training, {"train": clouds, "validation": clouds})
+trainer = build_trainer(config, RECIPES["best"], training, {"train": MixtureDataset([clouds], [1.0]), "validation": clouds})
 trainer.train()
 assert trainer.evaluate()["eval_loss"] > 0
 """

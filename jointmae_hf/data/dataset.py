@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -337,9 +338,6 @@ def as_clouds(split: Any) -> Any:
     Returns:
         [`PointCloudDataset`], [`PointCloudStream`], or `split` itself if it is a dataset of point clouds for torch.
     """
-    if isinstance(split, PointCloudTensors):  # which need no `datasets`
-        return split
-    import datasets
-
-    is_ours = isinstance(split, torch.utils.data.Dataset) and not isinstance(split, datasets.IterableDataset)
+    stream_type = getattr(sys.modules.get("datasets"), "IterableDataset", ())  # not imported: `split` is none
+    is_ours = isinstance(split, torch.utils.data.Dataset) and not isinstance(split, stream_type)
     return split if is_ours else PointCloudDataset(split)
